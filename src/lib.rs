@@ -1,5 +1,6 @@
 //! exeunt
 #![deny(unsafe_code)]
+pub mod dial;
 pub mod fate;
 pub mod lifecycle;
 pub mod tls;

@@ -1,0 +1,88 @@
+//! From a target to a connected TCP socket: resolve, race the addresses, set the socket up.
+
+mod options;
+mod race;
+mod resolve;
+mod target;
+
+use std::{
+    collections::HashSet,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::fate::DialFailure;
+
+pub(crate) use options::tune;
+pub use options::{DialOptions, Keepalive};
+pub use resolve::{Resolver, StaticResolver, SystemResolver};
+pub use target::{Target, TargetError};
+
+/// Connects to the target.
+///
+/// There is no deadline in it: the caller owns it, and cancels by dropping the future. Every socket that it had opened is then closed; a lookup that the system's resolver is at
+/// may go on for a while on its own thread (see [`SystemResolver`]).
+///
+/// # Errors
+/// The name has no address that can be tried (told as [`DialFailure::Resolve`]), or every address failed.
+pub(crate) async fn dial(
+    target: &Target,
+    options: &DialOptions,
+    resolver: &Arc<dyn Resolver>,
+) -> Result<TcpStream, DialFailure> {
+    let addresses = match resolve::literal(&target.host, target.port) {
+        Some(address) => Ok(vec![address]),
+        None => resolver.resolve(&target.host, target.port).await.map_err(|error| error.to_string()),
+    };
+    let addresses = addresses
+        .and_then(|addresses| usable(addresses, options.local_address))
+        .map_err(|message| DialFailure::Resolve { host: target.host.clone(), message })?;
+    race::race(&addresses, options.attempt_delay, |address| connect(address, options))
+        .await
+        .map_err(|attempts| DialFailure::Connect { attempts })
+}
+
+/// The addresses that are worth an attempt, each once, in the order given; or why there is none.
+fn usable(mut addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Result<Vec<SocketAddr>, String> {
+    let mut seen = HashSet::with_capacity(addresses.len());
+    addresses.retain(|address| seen.insert(*address));
+    if addresses.is_empty() {
+        return Err("it has no address".into());
+    }
+    if let Some(local) = local {
+        addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
+        if addresses.is_empty() {
+            let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
+            return Err(format!("it has no {family} address, and the local address is {local}"));
+        }
+    }
+    Ok(addresses)
+}
+
+async fn connect(address: SocketAddr, options: &DialOptions) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Before the connect, so that no connected socket is ever without them.
+    options::set(SockRef::from(&socket), options)?;
+    if let Some(local) = options.local_address {
+        socket.bind(SocketAddr::new(local, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    refuse_ourselves(&stream, address)?;
+    Ok(stream)
+}
+
+/// A socket that connects to a port of this host on which nobody listens may be given that very port as its own, and then TCP's simultaneous open (RFC 9293, section 3.5) connects it
+/// to itself. Go's `net` looks for this too (`selfConnect` in tcpsock_posix.go). What it means is that nobody is there.
+fn refuse_ourselves(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
+    match stream.local_addr()? == address {
+        true => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there: the socket met itself")),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
