@@ -1,0 +1,224 @@
+"""Runs every example and checks what it prints and how it exits.
+
+usage: examples.py TARGET_DIRECTORY    (with debug/examples built, and release/examples/quickstart)
+
+Nothing sleeps: each wait is for a line or for an exit, and has a deadline.
+"""
+
+import json
+import pathlib
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+DEADLINE = 60  # Seconds for any one wait: nothing here takes more than a few, even in debug on a slow machine.
+QUICKSTART_GOAL = 2.0  # Seconds. It is told when it is missed; five times as much is a fault, whatever the machine.
+HELD = 1000  # Connections in the last scene.
+
+
+class Failed(Exception):
+    """An example did not do what it should."""
+
+
+class Program:
+    """A running example, its standard output read line by line. On the way out of `with` it is gone."""
+
+    def __init__(self, path, *arguments, cwd):
+        self.name = " ".join([path.name, *arguments])
+        print(f"   {self.name}", flush=True)
+        self.lines = []
+        self.queue = queue.Queue()
+        self.process = subprocess.Popen(
+            [path, *arguments],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            # Who runs us in the background of a shell has SIGINT ignored, and a child inherits that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        # A program that prints much must never wait for us, so everything is read as it comes.
+        for line in self.process.stdout:
+            self.queue.put(line.rstrip("\n"))
+        self.queue.put(None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def line(self, until):
+        """The next line, or None at the end of the output."""
+        try:
+            line = self.queue.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            raise Failed(f"{self.name}: nothing more was printed for too long; so far:\n{self.tail()}") from None
+        if line is not None:
+            self.lines.append(line)
+        return line
+
+    def wait_for(self, is_it, what):
+        until = time.monotonic() + DEADLINE
+        while (line := self.line(until)) is not None:
+            if is_it(line):
+                return line
+        raise Failed(f"{self.name}: ended without {what}; it printed:\n{self.tail()}")
+
+    def ends(self, code=0):
+        """Waits for the end and checks the exit code."""
+        until = time.monotonic() + DEADLINE
+        while self.line(until) is not None:
+            pass
+        try:
+            got = self.process.wait(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{self.name}: closed its output and did not exit") from None
+        if got != code:
+            raise Failed(f"{self.name}: exit code {got}, not {code}; it printed:\n{self.tail()}")
+
+    def tail(self):
+        return "\n".join(f"     | {line[:300]}" for line in self.lines[-20:])
+
+    def ledger(self):
+        """The last line as a ledger, which must be clean and add up."""
+        line = self.lines[-1] if self.lines else ""
+        try:
+            ledger = json.loads(line)
+            verdict, admitted, lost, rows = (ledger[key] for key in ("verdict", "admitted", "lost", "rows"))
+            for key in ("connected", "by_reason", "elapsed_ms"):
+                ledger[key]
+        except (ValueError, TypeError, KeyError) as error:
+            raise Failed(f"{self.name}: the last line is not a ledger ({error!r}):\n{self.tail()}") from None
+        if verdict != "clean":
+            raise Failed(f"{self.name}: the verdict is {verdict}: {ledger['by_reason']}")
+        if admitted != lost:
+            raise Failed(f"{self.name}: {admitted} admitted and {lost} lost")
+        if sum(ledger["by_reason"].values()) != lost:
+            raise Failed(f"{self.name}: the reasons {ledger['by_reason']} do not add up to {lost} lost")
+        if len(rows) > lost:
+            raise Failed(f"{self.name}: more rows ({len(rows)}) than connections lost ({lost})")
+        return ledger
+
+
+def is_event(line, event):
+    try:
+        return json.loads(line).get("event") == event
+    except (ValueError, AttributeError):
+        return False
+
+
+def check(condition, program, what):
+    if not condition:
+        raise Failed(f"{program.name}: {what}; it printed:\n{program.tail()}")
+
+
+def quickstart(release, work):
+    with Program(release / "quickstart", cwd=work) as program:
+        start = time.monotonic()
+        program.ends()
+        took = time.monotonic() - start
+        check(program.lines, program, "it printed nothing")
+    print(f"     {took:.2f} s" + (f": more than the goal of {QUICKSTART_GOAL} s" if took > QUICKSTART_GOAL else ""))
+    check(took < 5 * QUICKSTART_GOAL, program, f"it took {took:.1f} s")
+    with Program(release / "quickstart", "--json", cwd=work) as program:
+        program.ends()
+        ledger = program.ledger()
+        check(ledger["admitted"] > 0, program, "no connection was admitted")
+
+
+def alone(debug, work, name):
+    with Program(debug / name, cwd=work) as program:
+        program.ends()
+
+
+def echo(debug, work):
+    """One server for three clients: people's output, JSON, and a thousand connections that are held until SIGINT. Then SIGTERM for the server."""
+    certificate = "exeunt-echo-ca.pem"
+    arguments = ["--host", "127.0.0.1", "--port", "0", "--max-connections", str(2 * HELD)]
+    with Program(debug / "echo_server", *arguments, cwd=work) as server:
+        first = server.wait_for(lambda _: True, "a first line")
+        check("listening on " in first, server, "the first line does not say what it listens on")
+        port = first.split("listening on ", 1)[1].split()[0].rstrip(".,;").rsplit(":", 1)[1]
+        check(port.isdigit() and port != "0", server, f"{port!r} is not a port")
+        server.wait_for(lambda line: certificate in line, f"saying that it wrote {certificate}")
+        check((work / certificate).is_file(), server, f"there is no {certificate}")
+        client = [f"localhost:{port}", "--ca", certificate]
+
+        with Program(debug / "talk", *client, "--lines", "3", cwd=work) as talk:
+            talk.ends()
+
+        with Program(debug / "talk", *client, "--lines", "10", "--connections", "4", "--json", cwd=work) as talk:
+            talk.ends()
+            events = [line for line in talk.lines if is_event(line, "connected")]
+            check(len(events) == 4, talk, f"{len(events)} connected, not 4")
+            check(is_event(talk.lines[-1], "ledger"), talk, "the last line is not the ledger's event")
+            check(talk.ledger()["connected"] == 4, talk, "the ledger does not have 4 connected")
+
+        with Program(debug / "talk", *client, "--connections", str(HELD), "--hold", "--json", cwd=work) as talk:
+            for _ in range(HELD):
+                talk.wait_for(lambda line: is_event(line, "connected"), f"{HELD} connected")
+            talk.process.send_signal(signal.SIGINT)
+            talk.ends()
+            ledger = talk.ledger()
+            check(len(ledger["rows"]) == HELD, talk, f"{len(ledger['rows'])} rows, not {HELD}")
+            print(f"     {HELD} connections closed in {ledger['elapsed_ms']} ms: {ledger['by_reason']}")
+
+        server.process.send_signal(signal.SIGTERM)
+        server.ends()
+
+    with Program(debug / "echo_server", "--host", "127.0.0.1", "--port", "0", "--json", cwd=work) as server:
+        first = server.wait_for(lambda _: True, "a first line")
+        check(is_event(first, "listening"), server, "the first line is not the event `listening`")
+        check(json.loads(first)["port"] > 0, server, "the port is not told")
+        server.process.send_signal(signal.SIGTERM)
+        server.ends()
+        server.ledger()
+
+
+def refused(debug, work):
+    """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger."""
+    import socket
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # Ours, so nobody else is given it; not listening, so it refuses.
+        target = "127.0.0.1:%d" % held.getsockname()[1]
+        with Program(debug / "talk", target, "--insecure", "--json", cwd=work) as talk:
+            until = time.monotonic() + DEADLINE
+            while talk.line(until) is not None:
+                pass
+            check(talk.process.wait(timeout=DEADLINE) > 0, talk, "the exit code does not tell that it failed")
+            last = talk.lines[-1] if talk.lines else ""
+            check(is_event(last, "ledger"), talk, "the last line is not the ledger's event")
+            check(json.loads(last)["by_reason"] == {"dial_failed": 1}, talk, "the reason is not dial_failed")
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    target = pathlib.Path(sys.argv[1]).resolve()
+    debug, release = target / "debug/examples", target / "release/examples"
+    with tempfile.TemporaryDirectory(prefix="exeunt-ci-") as work:
+        work = pathlib.Path(work)
+        quickstart(release, work)
+        alone(debug, work, "protocol")
+        alone(debug, work, "owner")
+        echo(debug, work)
+        refused(debug, work)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as error:
+        sys.exit(f"ci: {error}")
