@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::fate::Attempt;
 
-/// "The Connection Attempt Delay […] MUST NOT be less than 10 milliseconds" (RFC 8305, section 5).
+/// The least delay that RFC 8305 allows (section 8); it recommends no less than 100 ms. A failure still starts the next attempt at once.
 const LEAST_DELAY: Duration = Duration::from_millis(10);
 
 /// Connects to the first of the addresses that lets us. There is no deadline but the caller's.
