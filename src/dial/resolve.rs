@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
 };
 
 use futures_util::future::{self, BoxFuture, FutureExt};
+use tokio::sync::{Semaphore, oneshot};
 
 /// Finds the addresses of a host.
 ///
@@ -24,14 +25,22 @@ pub trait Resolver: Send + Sync + 'static {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 }
 
+impl fmt::Debug for dyn Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a resolver")
+    }
+}
+
 /// The system's resolver, `getaddrinfo`: it knows `/etc/hosts`, `nsswitch.conf` and the search list, and sorts by RFC 6724. IP addresses are answered without asking it.
 ///
-/// `getaddrinfo` runs on a thread of tokio's blocking pool (at most 512 unless the runtime was built otherwise; further lookups wait for one) and nothing can
-/// cancel it. When a dial is cancelled its lookup is forgotten at once, and the thread ends by itself once `getaddrinfo` gives up: with glibc's defaults
-/// 5 seconds for each try and server, 2 tries (man 5 resolv.conf). *Dropping a tokio runtime waits for it.* A program that must end sooner while a name server is silent
-/// ends its runtime with `shutdown_background`, or brings a resolver that does not block.
+/// `getaddrinfo` blocks and nothing can cancel it, so each lookup runs on a thread of its own, at most 16 at a time. When a dial is cancelled its lookup is forgotten at once, and the thread ends
+/// by itself once `getaddrinfo` gives up: with glibc's defaults 5 seconds for each try and server, 2 tries (man 5 resolv.conf). Nothing waits for it. tokio's own
+/// `lookup_host` uses its blocking pool, and dropping a runtime waits for that: a silent name server would hold up the end of the program.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
+
+/// So that a thousand connects to one name are not a thousand threads. Chosen arbitrarily.
+static LOOKUPS: Semaphore = Semaphore::const_new(16);
 
 impl Resolver for SystemResolver {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
@@ -39,7 +48,17 @@ impl Resolver for SystemResolver {
             return future::ready(Ok(vec![address])).boxed();
         }
         let host = host.to_owned();
-        async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }.boxed()
+        async move {
+            let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+            let (answer, answered) = oneshot::channel();
+            std::thread::Builder::new().name("exeunt-resolve".into()).spawn(move || {
+                let _permit = permit;
+                // The dial may have been cancelled.
+                let _ = answer.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+            })?;
+            answered.await.map_err(io::Error::other)?
+        }
+        .boxed()
     }
 }
 

@@ -1,0 +1,240 @@
+//! The events protocol: an actor owns the connection and gets what happens as messages.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix::{Actor, Addr, Handler, MailboxError, Message, dev::ToEnvelope};
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{Connection, EndOfStream, Handle, Io, Protocol, ProtocolError};
+use crate::{
+    fate::{ConnectionId, Lost, Peer, Reason},
+    ticket::Liveness,
+};
+
+/// The handshake succeeded. The first message that an owner gets of a connection.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Connected {
+    /// Which connection.
+    pub id: ConnectionId,
+    /// To whom.
+    pub peer: Peer,
+    /// How to write, close and so on.
+    pub connection: Handle<Events>,
+}
+
+/// Bytes have come: never empty, in order, in pieces of any size.
+///
+/// Nothing more is read from the socket until the owner's handler is done with it. A handler that returns a `ResponseFuture` or a `ResponseActFuture` is done when the future is.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Data {
+    /// Which connection.
+    pub id: ConnectionId,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// The peer will send no more.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Eof {
+    /// Which connection.
+    pub id: ConnectionId,
+    /// `true`: it said so by close_notify. What the owner's handler still writes is sent, then the connection closes (or stays open for writing: [`Events::half_open`]).
+    /// `false`: a bare FIN, so what was received may be cut short, and the connection is closing already.
+    pub clean: bool,
+}
+
+/// The supervisor is stopping: finish what you are doing with this connection and close it. At `until` it is closed for you.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Draining {
+    /// Which connection.
+    pub id: ConnectionId,
+    /// The end of the drain.
+    pub until: Instant,
+}
+
+/// The actor that owns connections with the [`Events`] protocol. Cheap to clone; it holds an address of the actor.
+///
+/// The owner is sent, of each of its connections, `Connected`, then `Data` and perhaps one `Eof` and one `Draining`, then [`Lost`]; of one that never opened, `Lost` alone. Exactly one
+/// `Lost` of each, whatever happens.
+///
+/// When the actor goes away, its connections close gracefully, for the reason [`OwnerGone`](Reason::OwnerGone): at once when it kept their [`Handle`]s or data
+/// is on its way to it, else within the second in which the supervisor looks.
+#[derive(Clone)]
+pub struct Owner(Arc<dyn Own>);
+
+impl Owner {
+    /// This actor.
+    pub fn new<A>(address: Addr<A>) -> Self
+    where
+        A: Actor + Handler<Connected> + Handler<Data> + Handler<Eof> + Handler<Draining> + Handler<Lost>,
+        A::Context: ToEnvelope<A, Connected>
+            + ToEnvelope<A, Data>
+            + ToEnvelope<A, Eof>
+            + ToEnvelope<A, Draining>
+            + ToEnvelope<A, Lost>,
+    {
+        Owner(Arc::new(OwningActor(address)))
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("alive", &self.0.is_alive()).finish()
+    }
+}
+
+/// What is asked of an owner: one object for five kinds of message, so that a connection holds one pointer and not five recipients.
+trait Own: Liveness {
+    fn connected(&self, message: Connected);
+    fn data(&self, message: Data) -> BoxFuture<'static, Result<(), MailboxError>>;
+    fn eof(&self, message: Eof) -> BoxFuture<'static, Result<(), MailboxError>>;
+    fn draining(&self, message: Draining);
+    fn lost(&self, message: Lost);
+}
+
+struct OwningActor<A: Actor>(Addr<A>);
+
+impl<A: Actor> Liveness for OwningActor<A> {
+    fn is_alive(&self) -> bool {
+        self.0.connected()
+    }
+}
+
+impl<A> Own for OwningActor<A>
+where
+    A: Actor + Handler<Connected> + Handler<Data> + Handler<Eof> + Handler<Draining> + Handler<Lost>,
+    A::Context: ToEnvelope<A, Connected>
+        + ToEnvelope<A, Data>
+        + ToEnvelope<A, Eof>
+        + ToEnvelope<A, Draining>
+        + ToEnvelope<A, Lost>,
+{
+    fn connected(&self, message: Connected) {
+        self.0.do_send(message);
+    }
+    fn data(&self, message: Data) -> BoxFuture<'static, Result<(), MailboxError>> {
+        Box::pin(self.0.send(message))
+    }
+    fn eof(&self, message: Eof) -> BoxFuture<'static, Result<(), MailboxError>> {
+        Box::pin(self.0.send(message))
+    }
+    fn draining(&self, message: Draining) {
+        self.0.do_send(message);
+    }
+    fn lost(&self, message: Lost) {
+        self.0.do_send(message);
+    }
+}
+
+/// Gives the connection to another actor; answers when it is done. Data that was on its way still goes to the former owner, and nothing more is read until that one is done with it; what
+/// follows, the `Lost` included, goes to the new one. It is sent no second `Connected`: pass the handle on yourself.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct HandOver(pub Owner);
+
+/// The protocol of a connection that an actor owns by messages.
+///
+/// It has one `Data` message under way at a time: reading pauses while the owner's handler is busy, so a slow owner slows the socket and memory stays at one buffer.
+pub struct Events {
+    owner: Owner,
+    under_way: Option<UnderWay>,
+    half_open: bool,
+}
+
+/// What the owner is busy with.
+enum UnderWay {
+    Data(BoxFuture<'static, Result<(), MailboxError>>),
+    Eof(BoxFuture<'static, Result<(), MailboxError>>),
+}
+
+impl Events {
+    /// Events for this owner.
+    pub fn new(owner: &Owner) -> Self {
+        Events { owner: owner.clone(), under_way: None, half_open: false }
+    }
+
+    /// After the peer's close_notify, stay open for writing until the owner closes. Default `false`: the connection closes when the owner's handler of [`Eof`] is done.
+    pub fn half_open(mut self, half_open: bool) -> Self {
+        self.half_open = half_open;
+        self
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events")
+            .field("owner", &self.owner)
+            .field("busy", &self.under_way.is_some())
+            .field("half_open", &self.half_open)
+            .finish()
+    }
+}
+
+impl Protocol for Events {
+    fn connected(&mut self, io: &mut Io<'_, Self>) {
+        io.link().entry.set_owner(self.owner.0.clone());
+        self.owner.0.connected(Connected { id: io.id(), peer: io.peer(), connection: io.handle() });
+        if !self.owner.0.is_alive() {
+            io.close_for(Reason::OwnerGone);
+        }
+    }
+
+    fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        // Copied: the buffer is the thread's, and an owner that keeps a few bytes must not keep all of it.
+        let bytes = Bytes::copy_from_slice(data);
+        data.clear();
+        self.under_way = Some(UnderWay::Data(self.owner.0.data(Data { id: io.id(), bytes })));
+        io.hold_reading(true);
+        Ok(())
+    }
+
+    fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
+        let clean = end == EndOfStream::CloseNotify;
+        self.under_way = Some(UnderWay::Eof(self.owner.0.eof(Eof { id: io.id(), clean })));
+    }
+
+    fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
+        self.owner.0.draining(Draining { id: io.id(), until });
+    }
+
+    fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
+        let handled = match &mut self.under_way {
+            None => return,
+            Some(UnderWay::Data(handled) | UnderWay::Eof(handled)) => handled.as_mut().poll(cx),
+        };
+        let Poll::Ready(handled) = handled else { return };
+        let was = self.under_way.take();
+        if handled.is_err() && !self.owner.0.is_alive() {
+            return io.close_for(Reason::OwnerGone);
+        }
+        // An owner that lives and has dropped its answer (its handler's future was cancelled, say) is done with the message all the same.
+        match was {
+            Some(UnderWay::Eof(_)) if !self.half_open => io.close(),
+            _ => io.hold_reading(false),
+        }
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        self.owner.0.lost(lost.clone());
+    }
+}
+
+impl Handler<HandOver> for Connection<Events> {
+    type Result = ();
+
+    fn handle(&mut self, HandOver(owner): HandOver, context: &mut Self::Context) {
+        let (events, mut io) = self.parts(context);
+        io.link().entry.set_owner(owner.0.clone());
+        events.owner = owner;
+    }
+}

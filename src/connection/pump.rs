@@ -1,0 +1,313 @@
+//! One poll of a connection: orders, handshake, bytes, callbacks, deadlines.
+//!
+//! It is an item of the actor's own context, polled with `&mut` actor right after the mailbox: that is what serializes messages and I/O. There is no second task, no
+//! channel and no message a chunk.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use actix::{ActorContext, Context, fut::ActorFuture};
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use super::{Close, Connection, EndOfStream, Io, Protocol, child::panic_message};
+use crate::{
+    fate::Reason,
+    lifecycle::{Event, Phase},
+    tls::ReadEvent,
+};
+
+/// What one read may bring at most: a full TLS record.
+const READ_AT_MOST: usize = 16 * 1024;
+
+/// Turns in one poll, so that one busy peer does not starve its thread: 16 records, a quarter of a megabyte.
+const TURNS: usize = 16;
+
+thread_local! {
+    /// The buffer that a thread lends to whichever connection is reading: an idle one holds none (law 8).
+    static LENT: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
+
+/// The future that an actor spawns on its own context.
+pub(super) struct Pump;
+
+impl<P: Protocol> ActorFuture<Connection<P>> for Pump {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        connection: &mut Connection<P>,
+        context: &mut Context<Connection<P>>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        // A panic of the protocol's ends this connection, and no other, with the panic's message as its reason. `AssertUnwindSafe`: nothing of the
+        // connection is used afterwards but to close it and to tell `lost`.
+        match catch_unwind(AssertUnwindSafe(|| connection.pump(context, cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => {
+                context.terminate();
+                Poll::Ready(())
+            }
+            Err(payload) => {
+                connection.link.abort(Reason::Panicked(panic_message(&*payload)));
+                connection.finish();
+                context.terminate();
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl<P: Protocol> Connection<P> {
+    fn pump(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.obey(context);
+        self.notice_release(context, cx);
+        for _ in 0..TURNS {
+            let moved = match self.link.phase {
+                Phase::Dialing | Phase::Handshaking => self.start(context, cx),
+                Phase::Open | Phase::Flushing | Phase::Lingering => self.turn(context, cx),
+                Phase::Lost => {
+                    self.finish();
+                    return Poll::Ready(());
+                }
+            };
+            if !moved && !self.check_deadlines(context, cx) {
+                self.link.entry.set_waiting_for(self.link.waiting_for());
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn io<'a>(&'a mut self, context: &'a mut Context<Self>) -> (&'a mut P, Io<'a, P>) {
+        (&mut self.protocol, Io { link: &mut self.link, context })
+    }
+
+    /// Does what the supervisor has ordered.
+    fn obey(&mut self, context: &mut Context<Self>) {
+        let Some(orders) = self.link.entry.take_orders() else { return };
+        let link = &mut self.link;
+        link.kill_at = orders.kill_at.or(link.kill_at);
+        if let Some(linger) = orders.linger {
+            link.options.linger = link.options.linger.min(linger);
+        }
+        if orders.tidy
+            && let Some(stream) = &mut link.stream
+        {
+            stream.give_back_buffers();
+        }
+        if orders.owner_gone {
+            link.close(Close::default(), Some(Reason::OwnerGone));
+        }
+        if let Some(until) = orders.drain_until.filter(|_| !link.draining) {
+            link.draining = true;
+            match link.phase {
+                // Nothing is under way on it yet: to wait for a peer's handshake would only spend the drain.
+                Phase::Dialing | Phase::Handshaking => link.close(Close::default(), None),
+                Phase::Open => {
+                    let (protocol, mut io) = self.io(context);
+                    protocol.drain(&mut io, until);
+                }
+                _ => {}
+            }
+        }
+        if orders.close {
+            // A half-closed connection, too, has had its time.
+            self.link.close(Close::default(), None);
+        }
+    }
+
+    /// Nobody can send a message any more, or nobody awaits the connect.
+    fn notice_release(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) {
+        if self.link.phase < Phase::Open && self.reply.as_ref().is_some_and(|reply| reply.poll_given_up(cx)) {
+            self.link.abort(Reason::Cancelled);
+        }
+        if !context.connected() && !self.link.phase.is_closing() {
+            // Completion is ownership: dropping the last handle is a graceful close. When it was dropped because the owner is gone, that is the reason.
+            let cause = self.link.entry.owner_is_gone().then_some(Reason::OwnerGone);
+            self.link.close(Close::default(), cause);
+        }
+    }
+
+    /// Dials and shakes hands; when that is done, tells the protocol and whoever asked for the connection.
+    fn start(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
+        if self.start.poll(&mut self.link, cx).is_pending() {
+            return false;
+        }
+        if self.link.phase == Phase::Open {
+            self.opened(context);
+        }
+        true
+    }
+
+    /// A turn: the protocol's own futures, then write, then close_notify when it is due, then read. Whether anything moved.
+    fn turn(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
+        let (protocol, mut io) = self.io(context);
+        protocol.poll(&mut io, cx);
+        self.link.answer_overruns();
+        let mut moved = self.link.write_out(cx);
+        self.tell_pressure(context);
+        if self.link.phase == Phase::Flushing {
+            moved |= self.say_close_notify(cx);
+        }
+        moved | self.read(context, cx)
+    }
+
+    fn tell_pressure(&mut self, context: &mut Context<Self>) {
+        let link = &mut self.link;
+        let on = match link.pressed {
+            false => link.out.len() >= link.options.write_high && !link.phase.is_closing(),
+            true => link.out.len() > link.options.write_low,
+        };
+        if on != link.pressed {
+            link.pressed = on;
+            let (protocol, mut io) = self.io(context);
+            protocol.pressure(&mut io, on);
+        }
+    }
+
+    /// The middle of the close recipe: when all is written, our close_notify.
+    fn say_close_notify(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let link = &mut self.link;
+        if !link.out.is_empty() || !link.waiting_writes.is_empty() {
+            return false;
+        }
+        let Some(stream) = &mut link.stream else { return false };
+        match stream.poll_close_notify(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) => {
+                link.proof.close_notify_sent = true;
+                link.on(Event::Flushed);
+            }
+            Poll::Ready(Err(failure)) => link.fail_stream(failure),
+        }
+        // The peer may have ended its direction while we were still writing.
+        if link.proof.close_notify_received {
+            link.on(Event::PeerClosed);
+        } else if link.proof.fin_seen {
+            link.on(Event::PeerGone);
+        }
+        true
+    }
+
+    /// Reads once and shows it to the protocol. Whether anything moved.
+    fn read(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
+        if self.link.show_again && self.link.phase == Phase::Open && self.link.wants_read() {
+            self.link.show_again = false;
+            if !self.link.unread.is_empty() {
+                let mut data = std::mem::take(&mut self.link.unread);
+                self.show(context, &mut data);
+                self.link.unread = data;
+                return true;
+            }
+        }
+        if !self.link.wants_read() {
+            return false;
+        }
+        let lent = self.link.unread.is_empty();
+        let mut buffer = if lent { LENT.take() } else { std::mem::take(&mut self.link.unread) };
+        buffer.reserve(READ_AT_MOST);
+        let Some(stream) = &mut self.link.stream else { return false };
+        let read = stream.poll_read(cx, &mut buffer);
+        let moved = match read {
+            Poll::Pending => false,
+            Poll::Ready(Ok(ReadEvent::Data(n))) => {
+                self.link.progressed();
+                if self.link.phase == Phase::Open || self.link.delivers_late() {
+                    self.link.bytes_in += n as u64;
+                    self.show(context, &mut buffer);
+                } else {
+                    buffer.clear();
+                }
+                true
+            }
+            Poll::Ready(Ok(end @ (ReadEvent::CloseNotify | ReadEvent::Fin))) => {
+                self.peer_ended(context, matches!(end, ReadEvent::CloseNotify));
+                true
+            }
+            Poll::Ready(Err(failure)) => {
+                self.link.fail_stream(failure);
+                true
+            }
+        };
+        if !lent {
+            self.link.unread = buffer;
+        } else if buffer.is_empty() {
+            LENT.set(buffer);
+        } else {
+            // Copied, so that a few bytes of a next message do not keep the thread's whole buffer.
+            self.link.unread = BytesMut::from(&buffer[..]);
+            buffer.clear();
+            LENT.set(buffer);
+        }
+        moved
+    }
+
+    /// Shows the protocol what it has not consumed.
+    fn show(&mut self, context: &mut Context<Self>, data: &mut BytesMut) {
+        let (protocol, mut io) = self.io(context);
+        let result = protocol.data(&mut io, data);
+        let limit = self.link.options.unread;
+        let error = match result {
+            Err(error) => error.0,
+            Ok(()) if data.len() > limit => {
+                format!("a message is longer than {limit} bytes, which is the limit of what may stay unconsumed")
+            }
+            Ok(()) => return,
+        };
+        data.clear();
+        self.link.close(Close::default(), Some(Reason::Protocol(error)));
+    }
+
+    fn peer_ended(&mut self, context: &mut Context<Self>, clean: bool) {
+        let tell = self.link.phase == Phase::Open || self.link.delivers_late();
+        self.link.peer_ended(clean);
+        if tell {
+            let end = if clean { EndOfStream::CloseNotify } else { EndOfStream::Truncated };
+            let (protocol, mut io) = self.io(context);
+            protocol.end_of_stream(&mut io, end);
+        }
+    }
+
+    /// Whether a deadline has passed and was acted on.
+    fn check_deadlines(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
+        if self.link.phase == Phase::Lost {
+            return true;
+        }
+        let of_phase = self.link.phase_deadline();
+        let of_protocol = match self.link.phase {
+            Phase::Open | Phase::Flushing | Phase::Lingering => self.protocol.deadline(),
+            _ => None,
+        };
+        let nearest = match (of_phase, of_protocol) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if !self.link.timer.poll(cx, nearest) {
+            return false;
+        }
+        let now = Instant::now();
+        if of_protocol.is_some_and(|deadline| deadline <= now) {
+            let (protocol, mut io) = self.io(context);
+            protocol.timeout(&mut io);
+        }
+        if of_phase.is_some_and(|deadline| deadline <= now) {
+            self.phase_timed_out();
+        }
+        true
+    }
+
+    fn phase_timed_out(&mut self) {
+        let link = &mut self.link;
+        // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
+        if link.phase != Phase::Lingering && link.cause.is_none() {
+            link.cause = Some(Reason::TimedOut(link.phase));
+        }
+        link.on(Event::TimedOut);
+    }
+}

@@ -1,0 +1,137 @@
+//! How a connection comes by its socket.
+
+use std::{
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_util::future::BoxFuture;
+
+use super::link::Link;
+use crate::{
+    dial::{DialOptions, Resolver, Target, dial, tune},
+    fate::{HandshakeFailure, Reason},
+    lifecycle::{Event, Phase},
+    tls::{ClientTls, ServerTls, Socket, TlsStream},
+};
+
+/// What a connection is born with.
+pub(crate) enum Start {
+    /// A name to dial.
+    Dial { target: Target, options: DialOptions, resolver: Arc<dyn Resolver>, secure: Secure },
+    /// A socket that is connected already, given to this thread's reactor at the first poll.
+    Accepted { socket: std::net::TcpStream, options: DialOptions, secure: Secure },
+    /// The same, in any other shape.
+    Socket { socket: Socket, secure: Secure },
+    /// A dial under way.
+    Dialing { dial: BoxFuture<'static, Result<Socket, Reason>>, secure: Secure },
+    /// The socket is there (the stream is in the link), and a permit of the listener's is held until the handshake is done.
+    Done,
+}
+
+/// The role in the handshake, with what it needs.
+#[derive(Clone)]
+pub(crate) enum Secure {
+    /// `tls`: `None` for the default, with the system's roots.
+    Client {
+        tls: Option<ClientTls>,
+        server_name: String,
+        port: u16,
+    },
+    Server {
+        tls: ServerTls,
+    },
+}
+
+impl Secure {
+    fn stream(&self, socket: Socket) -> Result<TlsStream, Reason> {
+        match self {
+            Secure::Client { tls, server_name, port } => {
+                let system;
+                let tls = match tls {
+                    Some(tls) => tls,
+                    None => {
+                        system = ClientTls::system().map_err(own)?;
+                        &system
+                    }
+                };
+                TlsStream::client(tls, server_name, *port, socket).map_err(own)
+            }
+            Secure::Server { tls } => TlsStream::server(tls, socket).map_err(own),
+        }
+    }
+}
+
+/// A defect of our own configuration that shows only now.
+fn own(error: crate::tls::TlsConfigError) -> Reason {
+    Reason::HandshakeFailed(HandshakeFailure::Tls(error.to_string()))
+}
+
+fn io_reason(error: io::Error) -> Reason {
+    Reason::Io(error.to_string())
+}
+
+impl Start {
+    /// Dials or takes the socket, then shakes hands. Ready when the phase has moved on.
+    pub(super) fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
+        match link.phase {
+            Phase::Dialing => match ready!(self.poll_socket(cx)) {
+                Ok(stream) => {
+                    if let Some(address) = stream.peer_addr() {
+                        link.entry.set_address(address);
+                    }
+                    link.stream = Some(stream);
+                    link.on(Event::Dialed);
+                }
+                Err(reason) => link.fail(reason),
+            },
+            Phase::Handshaking if link.stream.is_none() => match ready!(self.poll_socket(cx)) {
+                Ok(stream) => link.stream = Some(stream),
+                Err(reason) => link.fail(reason),
+            },
+            Phase::Handshaking => {
+                let Some(stream) = &mut link.stream else { return Poll::Pending };
+                match ready!(stream.poll_handshake(cx)) {
+                    Ok(()) => link.on(Event::Secured),
+                    Err(failure) => {
+                        link.proof.fin_seen = stream.fin_seen();
+                        link.fail(Reason::HandshakeFailed(failure));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<TlsStream, Reason>> {
+        loop {
+            match std::mem::replace(self, Start::Done) {
+                Start::Dial { target, options, resolver, secure } => {
+                    let dial = Box::pin(async move {
+                        let socket = dial(&target, &options, &resolver).await.map_err(Reason::DialFailed)?;
+                        Ok(Socket::from(socket))
+                    });
+                    *self = Start::Dialing { dial, secure };
+                }
+                Start::Dialing { mut dial, secure } => {
+                    let Poll::Ready(socket) = dial.as_mut().poll(cx) else {
+                        *self = Start::Dialing { dial, secure };
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(socket.and_then(|socket| secure.stream(socket)));
+                }
+                Start::Accepted { socket, options, secure } => {
+                    let socket = tokio::net::TcpStream::from_std(socket).and_then(|socket| {
+                        tune(&socket, &options)?;
+                        Ok(socket)
+                    });
+                    return Poll::Ready(socket.map_err(io_reason).and_then(|socket| secure.stream(socket.into())));
+                }
+                Start::Socket { socket, secure } => return Poll::Ready(secure.stream(socket)),
+                Start::Done => return Poll::Pending,
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The actor that accepts.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll, ready},
+    time::Duration,
+};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, fut::ActorFuture};
+use futures_util::future::BoxFuture;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::PollSemaphore;
+
+use super::{Resume, Suspend, listen::Birth};
+use crate::{
+    connection::{Permit, Protocol, Secure, Start},
+    dial::tune,
+    fate::{Peer, Role},
+    supervisor::{Admit, EndListening, Newcomer, Supervisor},
+    ticket::{Books, News},
+};
+
+/// Makes the protocol of an accepted connection.
+pub(super) type Factory<P> = Box<dyn FnMut(&Peer) -> P + Send>;
+
+/// How many may be under way and alive.
+pub(super) struct Limits {
+    pub(super) handshakes: usize,
+    pub(super) connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { handshakes: 256, connections: Semaphore::MAX_PERMITS }
+    }
+}
+
+/// How long to wait when the operating system has no descriptor or memory for another socket, as asyncio does. What helps is that a connection ends, and that wakes us sooner.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// Accepts in one poll, so that a burst does not starve the thread. Chosen arbitrarily.
+const AT_A_TIME: usize = 64;
+
+/// A listening socket as an actor. `_ended` is its last field: the books are told when the socket is closed.
+pub(super) struct Listener<P: Protocol> {
+    socket: TcpListener,
+    birth: Birth<P>,
+    books: Books,
+    supervisor: Addr<Supervisor>,
+    /// Whether connections run on threads of their own, which then need the socket without a reactor.
+    elsewhere: bool,
+    handshakes: PollSemaphore,
+    seats: PollSemaphore,
+    permit: Option<Permit>,
+    seat: Option<Permit>,
+    room: Option<BoxFuture<'static, ()>>,
+    stuck: Option<Pin<Box<Sleep>>>,
+    suspended: bool,
+    _ended: Ended,
+}
+
+struct Ended {
+    books: Books,
+    number: u64,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.books.tell(News::ListenerEnded(self.number));
+    }
+}
+
+impl<P: Protocol> Listener<P> {
+    pub(super) fn new(
+        number: u64,
+        socket: TcpListener,
+        birth: Birth<P>,
+        limits: Limits,
+        books: Books,
+        supervisor: Addr<Supervisor>,
+        elsewhere: bool,
+    ) -> Self {
+        let semaphore =
+            |permits: usize| PollSemaphore::new(Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))));
+        Listener {
+            socket,
+            birth,
+            _ended: Ended { books: books.clone(), number },
+            books,
+            supervisor,
+            elsewhere,
+            handshakes: semaphore(limits.handshakes),
+            seats: semaphore(limits.connections),
+            permit: None,
+            seat: None,
+            room: None,
+            stuck: None,
+            suspended: false,
+        }
+    }
+
+    /// Ready when one more may be accepted.
+    fn poll_may_accept(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if self.suspended {
+            return Poll::Pending;
+        }
+        if let Some(stuck) = &mut self.stuck {
+            if stuck.as_mut().poll(cx).is_pending() && self.poll_room(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.stuck = None;
+        }
+        while !self.books.has_room() {
+            // Registered first, then looked at again: room that is made in between is not missed.
+            if self.poll_room(cx).is_pending() && !self.books.has_room() {
+                return Poll::Pending;
+            }
+        }
+        if self.permit.is_none() {
+            self.permit = ready!(self.handshakes.poll_acquire(cx));
+        }
+        if self.seat.is_none() {
+            self.seat = ready!(self.seats.poll_acquire(cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready when a connection has ended since the last time.
+    fn poll_room(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let books = &self.books;
+        let room = self.room.get_or_insert_with(|| Box::pin(books.room()));
+        let ready = room.as_mut().poll(cx);
+        if ready.is_ready() {
+            self.room = None;
+        }
+        ready
+    }
+
+    fn accepted(&mut self, socket: TcpStream, address: SocketAddr) {
+        let peer = Peer::from(address);
+        let secure = Secure::Server { tls: self.birth.tls.clone() };
+        let start = if self.elsewhere {
+            match socket.into_std() {
+                Ok(socket) => Start::Accepted { socket, options: self.birth.socket.clone(), secure },
+                Err(error) => return tracing::info!(%peer, %error, "an accepted connection was closed"),
+            }
+        } else {
+            if let Err(error) = tune(&socket, &self.birth.socket) {
+                // The peer may be gone already; the handshake will tell.
+                tracing::debug!(%peer, %error, "socket options");
+            }
+            Start::Socket { socket: socket.into(), secure }
+        };
+        self.supervisor.do_send(Admit(Newcomer {
+            role: Role::Server,
+            accepted: true,
+            protocol: (self.birth.protocol)(&peer),
+            peer,
+            start,
+            options: self.birth.options.clone(),
+            reply: None,
+            permit: self.permit.take(),
+            seat: self.seat.take(),
+        }));
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        // `man 2 accept`: errors of the connection that was to be accepted are passed on; they concern nobody else.
+        let of_the_peer = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        );
+        if of_the_peer {
+            tracing::debug!(%error, "accept");
+            return;
+        }
+        tracing::warn!(%error, "cannot accept; trying again in {STUCK:?} or when a connection ends");
+        self.books.tell(News::ListenerStuck(error.to_string()));
+        self.stuck = Some(Box::pin(sleep(STUCK)));
+    }
+}
+
+/// The future that accepts, on the actor's own context.
+struct Accept;
+
+impl<P: Protocol> ActorFuture<Listener<P>> for Accept {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        listener: &mut Listener<P>,
+        _: &mut Context<Listener<P>>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        for _ in 0..AT_A_TIME {
+            ready!(listener.poll_may_accept(cx));
+            match ready!(listener.socket.poll_accept(cx)) {
+                Ok((socket, address)) => listener.accepted(socket, address),
+                Err(error) => listener.failed(&error),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<P: Protocol> Actor for Listener<P> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.spawn(Accept);
+    }
+}
+
+impl<P: Protocol> Handler<Suspend> for Listener<P> {
+    type Result = ();
+
+    fn handle(&mut self, _: Suspend, _: &mut Self::Context) {
+        self.suspended = true;
+    }
+}
+
+impl<P: Protocol> Handler<Resume> for Listener<P> {
+    type Result = ();
+
+    fn handle(&mut self, _: Resume, _: &mut Self::Context) {
+        self.suspended = false;
+    }
+}
+
+impl<P: Protocol> Handler<EndListening> for Listener<P> {
+    type Result = ();
+
+    fn handle(&mut self, _: EndListening, context: &mut Self::Context) {
+        context.terminate();
+    }
+}

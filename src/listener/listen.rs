@@ -1,0 +1,224 @@
+//! What a listener is asked.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener as StdListener},
+};
+
+use actix::{Actor, AsyncContext, Handler, MailboxError, Message, Recipient};
+use socket2::{Domain, Protocol as SocketProtocol, Socket as RawSocket, Type};
+use tokio::net::TcpListener;
+
+use super::accept::{Factory, Limits, Listener};
+use crate::{
+    connection::{Options, Protocol, option_setters},
+    dial::DialOptions,
+    fate::Peer,
+    supervisor::{EndListening, Supervisor},
+    ticket::Refusal,
+    tls::ServerTls,
+};
+
+/// Asks for a listener. Each accepted connection is admitted as a server, handshakes by itself, and gets a protocol of its own from `protocol`. Answers with a [`Listening`].
+///
+/// The listener lives until it is closed or the supervisor stops; a stop closes its socket when the lame duck is over.
+#[must_use = "it is a message: send it to a supervisor"]
+pub struct Listen<P: Protocol> {
+    on: On,
+    limits: Limits,
+    backlog: i32,
+    options: Options,
+    pub(super) birth: Birth<P>,
+}
+
+/// What an accepted connection is born with.
+pub(super) struct Birth<P: Protocol> {
+    pub(super) tls: ServerTls,
+    pub(super) protocol: Factory<P>,
+    pub(super) socket: DialOptions,
+    pub(super) options: Options,
+}
+
+/// Where to listen.
+enum On {
+    Address(SocketAddr),
+    Socket(StdListener),
+}
+
+impl<P: Protocol> Message for Listen<P> {
+    type Result = Result<Listening, ListenError>;
+}
+
+impl<P: Protocol> Listen<P> {
+    /// Listens on this address; port 0 takes a free one. `SO_REUSEADDR` is set, so that a restart need not wait for the last one's connections to be forgotten (`man 7 socket`).
+    pub fn on(address: SocketAddr, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        Listen::with(On::Address(address), tls, protocol)
+    }
+
+    /// Takes a socket that is bound and listening: from [`sockets_from_systemd`](crate::sockets_from_systemd), say.
+    pub fn adopt(socket: StdListener, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        Listen::with(On::Socket(socket), tls, protocol)
+    }
+
+    fn with(on: On, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        let (socket, options) = (DialOptions::default(), Options::default());
+        let birth = Birth { tls: tls.clone(), protocol: Box::new(protocol), socket, options: options.clone() };
+        Listen { on, limits: Limits::default(), backlog: 1024, options, birth }
+    }
+
+    /// How many handshakes may be under way at a time; more connections wait in the operating system's backlog. Default 256.
+    pub fn max_handshakes(mut self, most: usize) -> Self {
+        self.limits.handshakes = most.max(1);
+        self
+    }
+
+    /// How many of this listener's connections may be alive at a time; more wait in the backlog. Default: no limit but the supervisor's.
+    pub fn max_connections(mut self, most: usize) -> Self {
+        self.limits.connections = most.max(1);
+        self
+    }
+
+    /// How many connections the operating system may keep waiting. Default 1024; `net.core.somaxconn` caps it.
+    pub fn backlog(mut self, backlog: u16) -> Self {
+        self.backlog = i32::from(backlog);
+        self
+    }
+
+    /// TCP_NODELAY, keep-alive and so on of accepted sockets. Default: [`DialOptions::default`]; what concerns a dial alone is not looked at.
+    pub fn socket_options(mut self, options: DialOptions) -> Self {
+        self.birth.socket = options;
+        self
+    }
+
+    option_setters!();
+}
+
+impl<P: Protocol> Handler<Listen<P>> for Supervisor {
+    type Result = Result<Listening, ListenError>;
+
+    fn handle(&mut self, listen: Listen<P>, context: &mut Self::Context) -> Self::Result {
+        if self.is_stopping() {
+            return Err(ListenError::Refused(Refusal::Stopping));
+        }
+        let Listen { on, limits, backlog, options, birth } = listen;
+        let (what, socket) = match on {
+            On::Address(address) => (format!("listen on {address}"), bind(address, backlog)),
+            On::Socket(socket) => {
+                ("adopt a listening socket".to_owned(), socket.set_nonblocking(true).map(|()| socket))
+            }
+        };
+        let bound = socket.and_then(TcpListener::from_std).and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let (address, socket) = bound.map_err(|error| ListenError::Io { what, error })?;
+        let birth = Birth { options, ..birth };
+        let elsewhere = self.has_workers();
+        let books = self.books();
+        let supervisor = context.address();
+        let listener = self
+            .take_listener(|number| Listener::new(number, socket, birth, limits, books, supervisor, elsewhere).start());
+        Ok(Listening {
+            address,
+            suspend: listener.clone().recipient(),
+            resume: listener.clone().recipient(),
+            end: listener.recipient(),
+        })
+    }
+}
+
+fn bind(address: SocketAddr, backlog: i32) -> io::Result<StdListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(SocketProtocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // An IPv6 listener is one for IPv6; whoever wants both asks for both, and gets an error for the one that fails.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+/// A listener that is listening. Dropping this changes nothing: the supervisor owns the listener.
+#[derive(Clone)]
+pub struct Listening {
+    address: SocketAddr,
+    suspend: Recipient<Suspend>,
+    resume: Recipient<Resume>,
+    end: Recipient<EndListening>,
+}
+
+impl Listening {
+    /// Where it listens: with the port that it was given.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting; the socket stays open, and the operating system's backlog fills. Idempotent.
+    ///
+    /// # Errors
+    /// The listener has ended.
+    pub async fn suspend(&self) -> Result<(), MailboxError> {
+        self.suspend.send(Suspend).await
+    }
+
+    /// Accepts again. Idempotent.
+    ///
+    /// # Errors
+    /// The listener has ended.
+    pub async fn resume(&self) -> Result<(), MailboxError> {
+        self.resume.send(Resume).await
+    }
+
+    /// Closes the socket. The connections that it has accepted live on. Idempotent.
+    pub fn close(&self) {
+        self.end.do_send(EndListening);
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Stops accepting.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Suspend;
+
+/// Accepts again.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resume;
+
+/// Why there is no listener.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The supervisor is stopping.
+    Refused(Refusal),
+    /// The operating system did not let us.
+    Io {
+        /// What we wanted to do.
+        what: String,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenError::Refused(refusal) => write!(f, "no listener: {refusal}"),
+            ListenError::Io { what, error } => write!(f, "could not {what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ListenError::Refused(refusal) => Some(refusal),
+            ListenError::Io { error, .. } => Some(error),
+        }
+    }
+}

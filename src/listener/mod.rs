@@ -1,0 +1,6 @@
+//! The listener: accepts, and hands over to the supervisor. It never handshakes: each connection does that itself, so one bad client never hurts the others.
+
+mod accept;
+mod listen;
+
+pub use listen::{Listen, ListenError, Listening, Resume, Suspend};

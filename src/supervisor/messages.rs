@@ -1,0 +1,191 @@
+//! What a supervisor is asked.
+
+use std::sync::Arc;
+
+use actix::Message;
+
+use super::StopPlan;
+use crate::{
+    connection::{ConnectError, Handle, Options, Protocol, Secure, Start, option_setters},
+    dial::{DialOptions, Resolver, SystemResolver, Target, TargetError},
+    fate::{Ledger, Peer, Role},
+    ticket::RollEntry,
+    tls::{ClientTls, ServerTls, Socket, TlsConfigError},
+};
+
+/// Asks for a TLS connection to `host:port`, spoken to by `protocol`. It answers with a [`Handle`] when the handshake is done, or with why not.
+///
+/// Dropping the answer's future cancels the connect. Sent with `do_send`, nobody gets the handle: the connection then holds itself until it ends, and its protocol (an owner, with
+/// [`Events`](crate::Events)) is told.
+///
+/// ```no_run
+/// # async fn example(supervisor: actix::Addr<exeunt::Supervisor>) -> Result<(), Box<dyn std::error::Error>> {
+/// use exeunt::{Call, Connect, Lines};
+///
+/// let connection = supervisor.send(Connect::to("localhost:4433", Lines::default()).trust_file("ca.pem")).await??;
+/// println!("{}", connection.send(Call::new("ping")).await??);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "it is a message: send it to a supervisor"]
+pub struct Connect<P: Protocol> {
+    target: Result<Target, TargetError>,
+    protocol: P,
+    tls: Option<Result<ClientTls, TlsConfigError>>,
+    server_name: Option<String>,
+    dial: DialOptions,
+    resolver: Option<Arc<dyn Resolver>>,
+    options: Options,
+}
+
+impl<P: Protocol> Message for Connect<P> {
+    type Result = Result<Handle<P>, ConnectError>;
+}
+
+impl<P: Protocol> Connect<P> {
+    /// Connects to `host:port` (an IPv6 address in brackets). What is wrong with it is told in the answer.
+    pub fn to(target: impl AsRef<str>, protocol: P) -> Self {
+        Connect {
+            target: target.as_ref().parse(),
+            protocol,
+            tls: None,
+            server_name: None,
+            dial: DialOptions::default(),
+            resolver: None,
+            options: Options::default(),
+        }
+    }
+
+    /// The TLS configuration. Default: the system's roots, TLS 1.2 at least, resumption on ([`ClientTls::system`]). Build one and use it for many: sessions are resumed only within one.
+    pub fn tls(mut self, tls: &ClientTls) -> Self {
+        self.tls = Some(Ok(tls.clone()));
+        self
+    }
+
+    /// Trusts the CA certificates of this PEM file, and no others. It reads the file now; what is wrong with it is told in the answer. For more than one connection,
+    /// build a [`ClientTls`] and use [`tls`](Connect::tls).
+    pub fn trust_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.tls = Some(ClientTls::builder().trust_file(path).build());
+        self
+    }
+
+    /// The name that is sent (SNI) and that the certificate must bear. Default: the host. An IP address is verified as one, and not sent.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// How long resolving and connecting may take together. Default 10 s.
+    pub fn dial_timeout(mut self, within: std::time::Duration) -> Self {
+        self.options.dial = within;
+        self
+    }
+
+    /// Local address, TCP_NODELAY, keep-alive, address racing. Default: [`DialOptions::default`].
+    pub fn dial(mut self, options: DialOptions) -> Self {
+        self.dial = options;
+        self
+    }
+
+    /// Who resolves the name. Default: the supervisor's, which by default is the system's.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    option_setters!();
+
+    pub(super) fn into_parts(
+        self,
+        default_resolver: &Arc<dyn Resolver>,
+    ) -> Result<(Peer, P, Start, Options), ConnectError> {
+        let target = self.target?;
+        let secure = Secure::Client {
+            tls: self.tls.transpose()?,
+            server_name: self.server_name.unwrap_or_else(|| target.server_name().to_owned()),
+            port: target.port,
+        };
+        let peer = Peer::named(target.to_string());
+        let resolver = self.resolver.unwrap_or_else(|| default_resolver.clone());
+        let start = Start::Dial { target, options: self.dial, resolver, secure };
+        Ok((peer, self.protocol, start, self.options))
+    }
+}
+
+/// The default resolver.
+pub(super) fn system_resolver() -> Arc<dyn Resolver> {
+    Arc::new(SystemResolver)
+}
+
+/// Takes a socket that is connected already: the handshake is ours. Answers as [`Connect`] does. From here on the socket is the connection's: it is closed with it, or at once when it is refused.
+#[must_use = "it is a message: send it to a supervisor"]
+pub struct Adopt<P: Protocol> {
+    socket: Socket,
+    peer: Peer,
+    role: Role,
+    protocol: P,
+    secure: Secure,
+    options: Options,
+}
+
+impl<P: Protocol> Message for Adopt<P> {
+    type Result = Result<Handle<P>, ConnectError>;
+}
+
+impl<P: Protocol> Adopt<P> {
+    /// A connected socket; we are the client of the handshake, and the certificate must bear `server_name`.
+    pub fn client(socket: impl Into<Socket>, server_name: impl Into<String>, tls: &ClientTls, protocol: P) -> Self {
+        let server_name = server_name.into();
+        let socket = socket.into();
+        let peer = Peer { name: server_name.as_str().into(), address: socket.peer_addr() };
+        let port = peer.address.map_or(0, |address| address.port());
+        let secure = Secure::Client { tls: Some(tls.clone()), server_name, port };
+        Adopt { socket, peer, role: Role::Client, protocol, secure, options: Options::default() }
+    }
+
+    /// An accepted socket; we are the server of the handshake. `name`: what the peer is called in the ledger when the socket knows no address.
+    pub fn server(socket: impl Into<Socket>, name: &str, tls: &ServerTls, protocol: P) -> Self {
+        let socket = socket.into();
+        let peer = socket.peer_addr().map_or_else(|| Peer::named(name), Peer::from);
+        let secure = Secure::Server { tls: tls.clone() };
+        Adopt { socket, peer, role: Role::Server, protocol, secure, options: Options::default() }
+    }
+
+    option_setters!();
+
+    pub(super) fn into_parts(self) -> (Role, Peer, P, Start, Options) {
+        (self.role, self.peer, self.protocol, Start::Socket { socket: self.socket, secure: self.secure }, self.options)
+    }
+}
+
+/// Asks who is alive. Answers at once, however many peers do not: in the order of admission.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<RollEntry>")]
+pub struct Roll;
+
+/// Ends everything, by a plan. Answers with the ledger after the last [`Lost`](crate::Lost): when it does, no socket, task, thread or timer of the supervisor's is left.
+///
+/// A second one may only shorten the first, and gets the same ledger; one after the acknowledgement gets it at once.
+#[derive(Clone, Copy, Debug, Default, Message)]
+#[rtype(result = "Arc<Ledger>")]
+pub struct Stop {
+    pub(super) plan: Option<StopPlan>,
+}
+
+impl Stop {
+    /// By the supervisor's own plan.
+    pub fn new() -> Self {
+        Stop::default()
+    }
+
+    /// By this plan.
+    pub fn by(plan: StopPlan) -> Self {
+        Stop { plan: Some(plan) }
+    }
+
+    /// Kill at once.
+    pub fn now() -> Self {
+        Stop::by(StopPlan::now())
+    }
+}

@@ -1,0 +1,320 @@
+//! The supervisor: admits, lists, drains, kills, and tells how everything ended. It never touches a byte, and its mailbox never waits.
+
+mod messages;
+mod plan;
+mod progress;
+mod stop;
+mod workers;
+
+use std::{
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, StreamHandler};
+use tokio::sync::{broadcast, mpsc};
+
+pub use messages::{Adopt, Connect, Roll, Stop};
+pub use plan::{Stage, StopPlan};
+pub use progress::{Progress, Remaining, Subscribe, Subscription};
+
+use crate::{
+    connection::{ConnectError, ConnectReply, Connection, Handle, Options, Parked, Permit, Protocol, Reply, Start},
+    dial::Resolver,
+    fate::{Peer, Role},
+    ticket::{Books, News, Refusal, RollEntry},
+};
+use stop::Stopping;
+use workers::Workers;
+
+/// Admits connections and listeners, and acknowledges a [`Stop`] after the last of them has ended. It never restarts a child: what ended has ended, and is told.
+///
+/// It is not `actix::Supervisor`. Children run on its own thread unless it is given [`workers`](Supervisor::workers). It is started as any actor, or by [`run`](crate::run).
+///
+/// ```
+/// # use std::time::Duration;
+/// use exeunt::{StopPlan, Supervisor};
+///
+/// let supervisor = Supervisor::new()
+///     .max_connections(10_000)
+///     .stop_plan(StopPlan::new().drain(Duration::from_secs(20)));
+/// let books = supervisor.books(); // readable also after everything was torn down
+/// assert_eq!(books.outstanding(), 0);
+/// ```
+#[derive(Debug)]
+pub struct Supervisor {
+    books: Books,
+    news: Option<mpsc::UnboundedReceiver<News>>,
+    progress: Option<broadcast::Sender<Progress>>,
+    plan: StopPlan,
+    resolver: Arc<dyn Resolver>,
+    wanted_workers: usize,
+    workers: Workers,
+    listeners: Vec<(u64, Recipient<EndListening>)>,
+    next_listener: u64,
+    news_stream: Option<SpawnHandle>,
+    stopping: Stopping,
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Supervisor::new()
+    }
+}
+
+impl Supervisor {
+    /// No limit, no threads of its own, the default [`StopPlan`], the system's resolver.
+    pub fn new() -> Self {
+        let (books, news) = Books::new(usize::MAX);
+        Supervisor {
+            books,
+            news: Some(news),
+            progress: Some(broadcast::channel(Subscription::BUFFER).0),
+            plan: StopPlan::default(),
+            resolver: messages::system_resolver(),
+            wanted_workers: 0,
+            workers: Workers::default(),
+            listeners: Vec::new(),
+            next_listener: 0,
+            news_stream: None,
+            stopping: Stopping::default(),
+        }
+    }
+
+    /// How many connections may be alive at a time. One more that is asked for is [refused](Refusal::Limit); listeners leave it to the operating system's backlog until there is room.
+    /// Default: no limit.
+    pub fn max_connections(self, most: usize) -> Self {
+        self.books.set_limit(most);
+        self
+    }
+
+    /// So many threads for the connections, each placed on the one with the fewest, joined by the stop. Default 0: all on the supervisor's thread, where a message to a connection costs no
+    /// wake-up of another core.
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.wanted_workers = threads;
+        self
+    }
+
+    /// The plan of a stop that brings none. Default: [`StopPlan::default`].
+    pub fn stop_plan(mut self, plan: StopPlan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// Who resolves names. Default: the system.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// The account of the connections, which outlives the supervisor and its runtime.
+    pub fn books(&self) -> Books {
+        self.books.clone()
+    }
+
+    pub(crate) fn plan(&self) -> StopPlan {
+        self.plan
+    }
+
+    /// Admits a connection and gives it to a thread. This is the only place where a ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
+    fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<(), Refusal> {
+        let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat } = newcomer;
+        let mut ticket = self.books.admit(role, accepted, peer)?;
+        ticket.take_seat(seat);
+        crate::telling::admitted(role);
+        match self.workers.least_loaded() {
+            None => {
+                let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
+                actix_rt::spawn(newborn.into_child());
+            }
+            Some((load, jobs)) => {
+                ticket.place(load);
+                let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
+                // A thread that is gone drops the job, and with it the newborn: its ticket is spent as `Abandoned`.
+                let _ = jobs.send(Box::new(move || drop(actix_rt::spawn(newborn.into_child()))));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_workers(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
+    /// Takes a listener in, so that a stop ends it and waits for its socket to be closed. `start` is given its number, with which it tells the books of its end.
+    pub(crate) fn take_listener<A>(&mut self, start: impl FnOnce(u64) -> Addr<A>) -> Addr<A>
+    where
+        A: Actor<Context = Context<A>> + Handler<EndListening>,
+    {
+        self.next_listener += 1;
+        let listener = start(self.next_listener);
+        self.listeners.push((self.next_listener, listener.clone().recipient()));
+        listener
+    }
+
+    /// Whether a stop has begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.has_begun()
+    }
+
+    pub(crate) fn tell(&self, progress: Progress) {
+        if let Some(sender) = &self.progress {
+            // Nobody may be listening.
+            let _ = sender.send(progress);
+        }
+    }
+
+    /// Looks at every connection: whether its owner went away without a trace, and whether it is idle and could give back its buffers.
+    fn look(&mut self) {
+        self.books.alive().iter().for_each(|entry| entry.look());
+    }
+}
+
+/// Ends a listener: it closes its socket, then itself.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct EndListening;
+
+/// Asks for the admission of an accepted socket. There is nobody to answer: a refused one is closed.
+pub(crate) struct Admit<P: Protocol>(pub(crate) Newcomer<P>);
+
+impl<P: Protocol> Message for Admit<P> {
+    type Result = ();
+}
+
+impl<P: Protocol> Handler<Admit<P>> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Admit(newcomer): Admit<P>, _: &mut Self::Context) {
+        let peer = newcomer.peer.clone();
+        if let Err(refusal) = self.admit(newcomer) {
+            tracing::info!(%peer, %refusal, "an accepted connection was closed");
+        }
+    }
+}
+
+/// What it takes to be admitted.
+pub(crate) struct Newcomer<P: Protocol> {
+    pub(crate) role: Role,
+    pub(crate) accepted: bool,
+    pub(crate) peer: Peer,
+    pub(crate) protocol: P,
+    pub(crate) start: Start,
+    pub(crate) options: Options,
+    pub(crate) reply: Option<ConnectReply<P>>,
+    /// Given back when the handshake is over.
+    pub(crate) permit: Option<Permit>,
+    /// Given back when the connection has ended.
+    pub(crate) seat: Option<Permit>,
+}
+
+/// How often the supervisor looks at its connections. actix tells nobody when an actor ends, so somebody has to look for owners that went away; and an idle connection need not have a timer of its
+/// own to find out that it is idle.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if let Some(mut news) = self.news.take() {
+            let stream = futures_util::stream::poll_fn(move |cx: &mut TaskContext<'_>| -> Poll<Option<News>> {
+                news.poll_recv(cx)
+            });
+            self.news_stream = Some(context.add_stream(stream));
+        }
+        if self.wanted_workers > 0 {
+            match Workers::start(self.wanted_workers, &self.books) {
+                Ok(workers) => self.workers = workers,
+                Err(error) => tracing::error!(%error, "no worker threads: connections run on the supervisor's own"),
+            }
+        }
+        self.stopping.looks = Some(context.run_interval(LOOK, |supervisor, _| supervisor.look()));
+    }
+}
+
+impl StreamHandler<News> for Supervisor {
+    fn handle(&mut self, news: News, context: &mut Self::Context) {
+        match news {
+            News::Connected { id, peer } => self.tell(Progress::Connected { id, peer }),
+            News::Lost(lost) => self.tell(Progress::Lost(lost)),
+            News::ListenerEnded(ended) => self.listeners.retain(|(id, _)| *id != ended),
+            News::ListenerStuck(words) => self.tell(Progress::ListenerStuck(words)),
+            News::WorkerEnded => {}
+        }
+        self.acknowledge_when_done(context);
+    }
+
+    /// The default would stop the actor, and a supervisor answers a late `Stop` with its ledger.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl<P: Protocol> Handler<Connect<P>> for Supervisor {
+    type Result = Parked<Result<Handle<P>, ConnectError>>;
+
+    fn handle(&mut self, connect: Connect<P>, _: &mut Self::Context) -> Self::Result {
+        let (peer, protocol, start, options) = match connect.into_parts(&self.resolver) {
+            Ok(parts) => parts,
+            Err(error) => return Parked::now(Err(error)),
+        };
+        self.admit_asked(Role::Client, peer, protocol, start, options)
+    }
+}
+
+impl<P: Protocol> Handler<Adopt<P>> for Supervisor {
+    type Result = Parked<Result<Handle<P>, ConnectError>>;
+
+    fn handle(&mut self, adopt: Adopt<P>, _: &mut Self::Context) -> Self::Result {
+        let (role, peer, protocol, start, options) = adopt.into_parts();
+        self.admit_asked(role, peer, protocol, start, options)
+    }
+}
+
+impl Supervisor {
+    fn admit_asked<P: Protocol>(
+        &mut self,
+        role: Role,
+        peer: Peer,
+        protocol: P,
+        start: Start,
+        options: Options,
+    ) -> Parked<Result<Handle<P>, ConnectError>> {
+        let (reply, parked) = Reply::later();
+        let newcomer = Newcomer {
+            role,
+            accepted: false,
+            peer,
+            protocol,
+            start,
+            options,
+            reply: Some(reply),
+            permit: None,
+            seat: None,
+        };
+        match self.admit(newcomer) {
+            Ok(()) => parked,
+            Err(refusal) => Parked::now(Err(refusal.into())),
+        }
+    }
+}
+
+impl Handler<Roll> for Supervisor {
+    type Result = Vec<RollEntry>;
+
+    fn handle(&mut self, _: Roll, _: &mut Self::Context) -> Self::Result {
+        self.books.roll()
+    }
+}
+
+impl Handler<Subscribe> for Supervisor {
+    type Result = actix::MessageResult<Subscribe>;
+
+    fn handle(&mut self, _: Subscribe, _: &mut Self::Context) -> Self::Result {
+        let receiver = match &self.progress {
+            Some(sender) => sender.subscribe(),
+            // All is said: a stream that ends at once.
+            None => broadcast::channel(1).1,
+        };
+        actix::MessageResult(Subscription::new(receiver))
+    }
+}

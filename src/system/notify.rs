@@ -1,0 +1,121 @@
+//! What a service manager is told, by systemd's protocol (`man 3 sd_notify`).
+
+use std::task::Context;
+
+use actix::Addr;
+
+use crate::supervisor::{StopPlan, Supervisor};
+
+#[cfg(feature = "systemd")]
+mod systemd {
+    use std::{pin::Pin, time::Duration};
+
+    use sd_notify::NotifyState;
+
+    use super::{Addr, Context, StopPlan, Supervisor};
+    use crate::supervisor::{Progress, Subscribe};
+
+    /// How much longer a stop may take each time that there was progress. systemd counts from when it is told.
+    const EXTENSION: Duration = Duration::from_secs(10);
+
+    /// How often at most it is told.
+    const EVERY: Duration = Duration::from_millis(500);
+
+    /// Tells the service manager, when there is one: `NOTIFY_SOCKET` is set.
+    pub(crate) struct Notifier {
+        telling: Option<Pin<Box<dyn Future<Output = ()>>>>,
+        wanted: bool,
+    }
+
+    impl Notifier {
+        /// `READY=1`.
+        pub(crate) fn ready() -> Self {
+            let wanted = std::env::var_os("NOTIFY_SOCKET").is_some();
+            if wanted {
+                tell(&[NotifyState::Ready]);
+            }
+            Notifier { telling: None, wanted }
+        }
+
+        /// `STOPPING=1`; from here on [`poll`](Notifier::poll) tells of progress, and asks for more time only while there is some.
+        pub(crate) async fn stopping(&mut self, supervisor: &Addr<Supervisor>, plan: StopPlan) {
+            if !self.wanted {
+                return;
+            }
+            tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
+            let Ok(mut subscription) = supervisor.send(Subscribe).await else { return };
+            let _ = plan;
+            self.telling = Some(Box::pin(async move {
+                let mut last = None::<tokio::time::Instant>;
+                let mut ended = 0u64;
+                while let Some(progress) = subscription.next().await {
+                    let status = match progress {
+                        Ok(Progress::Stopping(draining)) => draining.to_string(),
+                        Ok(Progress::Lost(_)) => {
+                            ended += 1;
+                            if last.is_some_and(|last| last.elapsed() < EVERY) {
+                                continue;
+                            }
+                            format!("{ended} connections have ended")
+                        }
+                        Ok(Progress::Stopped(ledger)) => format!("stopped: {}", ledger.verdict()),
+                        Err(missed) => {
+                            ended += missed;
+                            continue;
+                        }
+                        Ok(_) => continue,
+                    };
+                    last = Some(tokio::time::Instant::now());
+                    let micros = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+                    tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(micros)]);
+                }
+            }));
+        }
+
+        pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
+            if let Some(telling) = &mut self.telling
+                && telling.as_mut().poll(cx).is_ready()
+            {
+                self.telling = None;
+            }
+        }
+    }
+
+    fn tell(states: &[NotifyState]) {
+        if let Err(error) = sd_notify::notify(states) {
+            tracing::warn!(%error, "the service manager could not be told");
+        }
+    }
+
+    /// The listening TCP sockets that systemd has passed to this process (`LISTEN_FDS`, `LISTEN_PID`; `man 3 sd_listen_fds`), for [`Listen::adopt`](crate::Listen::adopt). Empty when there are none.
+    /// They can be taken once: the variables are then unset for children of this process.
+    ///
+    /// # Errors
+    /// One of the descriptors is not a listening TCP socket.
+    pub fn sockets_from_systemd() -> std::io::Result<Vec<std::net::TcpListener>> {
+        let mut passed = listenfd::ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for n in 0..passed.len() {
+            sockets.extend(passed.take_tcp_listener(n)?);
+        }
+        Ok(sockets)
+    }
+}
+
+#[cfg(feature = "systemd")]
+pub(crate) use systemd::Notifier;
+#[cfg(feature = "systemd")]
+pub use systemd::sockets_from_systemd;
+
+/// Without the feature `systemd` nobody is told.
+#[cfg(not(feature = "systemd"))]
+pub(crate) struct Notifier;
+
+#[cfg(not(feature = "systemd"))]
+impl Notifier {
+    pub(crate) fn ready() -> Self {
+        Notifier
+    }
+    pub(crate) async fn stopping(&mut self, _: &Addr<Supervisor>, _: StopPlan) {}
+    pub(crate) fn poll(&mut self, _: &mut Context<'_>) {}
+}

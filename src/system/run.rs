@@ -1,0 +1,190 @@
+//! `run`: an application from its start to its exit code.
+
+use std::{fmt, future::poll_fn, pin::pin, process::ExitCode, sync::Arc, task::Poll};
+
+use actix::{Actor, Addr, System};
+use tokio::sync::mpsc;
+
+use super::notify::Notifier;
+use crate::{
+    fate::{Ledger, Verdict},
+    supervisor::{Stop, Supervisor},
+};
+
+/// Runs an application under a supervisor, and ends it so that nothing is left behind. [`Run`] has the choices.
+///
+/// It starts an actix system and the supervisor, and drives `application`. When that ends, or on SIGTERM, SIGINT or a bare [`System::stop`], it stops the supervisor by its
+/// plan, prints the ledger on standard error, and gives the exit code: 0 when the stop was clean, 1 when connections were forced, 4 when some were abandoned, 3 when the application failed before any stop had
+/// begun (its error is printed). A second signal kills at once. While it drains, the application's future goes on: its calls get their answers, its new
+/// connections are refused.
+///
+/// ```no_run
+/// use exeunt::{Call, Connect, Lines, Supervisor};
+///
+/// fn main() -> std::process::ExitCode {
+///     exeunt::run(Supervisor::default(), |supervisor| async move {
+///         let connection = supervisor
+///             .send(Connect::to("localhost:4433", Lines::default()).trust_file("ca.pem"))
+///             .await??;
+///         println!("{}", connection.send(Call::new("ping")).await??);
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn run<A, F>(supervisor: Supervisor, application: A) -> ExitCode
+where
+    A: FnOnce(Addr<Supervisor>) -> F,
+    F: Future<Output = Result<(), Box<dyn std::error::Error>>>,
+{
+    Run::new(supervisor).run(application)
+}
+
+/// [`run`] with choices.
+#[must_use = "call `run` on it"]
+pub struct Run {
+    supervisor: Supervisor,
+    tell: Tell,
+}
+
+type Tell = Box<dyn FnOnce(&Ledger)>;
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("supervisor", &self.supervisor).finish_non_exhaustive()
+    }
+}
+
+/// What ended the running part.
+enum End<E> {
+    Application(Result<(), E>),
+    Signal(&'static str),
+    System,
+}
+
+impl Run {
+    /// Under this supervisor.
+    pub fn new(supervisor: Supervisor) -> Self {
+        Run { supervisor, tell: Box::new(|ledger| eprintln!("{ledger}")) }
+    }
+
+    /// What is done with the ledger. Default: printed on standard error.
+    pub fn ledger(mut self, tell: impl FnOnce(&Ledger) + 'static) -> Self {
+        self.tell = Box::new(tell);
+        self
+    }
+
+    /// Runs, as [`run`] says. An error of the application's is printed on standard error as `error: …`.
+    pub fn run<A, F>(self, application: A) -> ExitCode
+    where
+        A: FnOnce(Addr<Supervisor>) -> F,
+        F: Future<Output = Result<(), Box<dyn std::error::Error>>>,
+    {
+        let Run { supervisor, tell } = self;
+        // Split, so that a bare `System::stop` is an event and not the end: `SystemRunner::run` would drop every actor with the system's thread.
+        let (runtime, stopped) = System::new().into_parts();
+        runtime.block_on(async move {
+            let plan = supervisor.plan();
+            let mut signals = Signals::listen();
+            let supervisor = supervisor.start();
+            let mut notifier = Notifier::ready();
+            let mut application = pin!(application(supervisor.clone()));
+            let mut stopped = pin!(stopped);
+
+            let end = poll_fn(|cx| {
+                if let Poll::Ready(result) = application.as_mut().poll(cx) {
+                    return Poll::Ready(End::Application(result));
+                }
+                if let Poll::Ready(signal) = signals.poll(cx) {
+                    return Poll::Ready(End::Signal(signal));
+                }
+                stopped.as_mut().poll(cx).map(|_| End::System)
+            })
+            .await;
+
+            let mut failed = false;
+            let mut application = match end {
+                End::Application(Err(error)) => {
+                    eprintln!("error: {error}");
+                    failed = true;
+                    None
+                }
+                End::Application(Ok(())) => None,
+                End::Signal(signal) => {
+                    tracing::info!(signal, "stopping");
+                    Some(application)
+                }
+                End::System => {
+                    tracing::info!("the system was stopped: draining");
+                    Some(application)
+                }
+            };
+            notifier.stopping(&supervisor, plan).await;
+            let mut stop = pin!(supervisor.send(Stop::new()));
+            let ledger = poll_fn(|cx| {
+                // What it fails with now is most likely the stop itself.
+                if let Some(Poll::Ready(result)) = application.as_mut().map(|application| application.as_mut().poll(cx))
+                {
+                    application = None;
+                    if let Err(error) = result {
+                        tracing::info!(%error, "the application ended with an error in the stop");
+                    }
+                }
+                while let Poll::Ready(signal) = signals.poll(cx) {
+                    tracing::warn!(signal, "a second signal: killing at once");
+                    supervisor.do_send(Stop::now());
+                }
+                notifier.poll(cx);
+                stop.as_mut().poll(cx)
+            })
+            .await
+            // The supervisor cannot be gone while we hold its address, unless it panicked.
+            .unwrap_or_else(|_| Arc::new(Ledger::default()));
+            tell(&ledger);
+            match (failed, ledger.verdict()) {
+                (true, _) => ExitCode::from(3),
+                (false, Verdict::Clean) => ExitCode::SUCCESS,
+                (false, Verdict::Forced(_)) => ExitCode::from(1),
+                (false, Verdict::Abandoned(_)) => ExitCode::from(4),
+            }
+        })
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    received: mpsc::UnboundedReceiver<&'static str>,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let (sender, received) = mpsc::unbounded_channel();
+        for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
+            match signal(kind) {
+                Ok(mut signal) => {
+                    let sender = sender.clone();
+                    actix_rt::spawn(async move { while signal.recv().await.is_some() && sender.send(name).is_ok() {} });
+                }
+                Err(error) => tracing::error!(name, %error, "cannot listen for the signal"),
+            }
+        }
+        Signals { received }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Self {
+        let (sender, received) = mpsc::unbounded_channel();
+        actix_rt::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && sender.send("Ctrl-C").is_ok() {} });
+        Signals { received }
+    }
+
+    fn poll(&mut self, cx: &mut std::task::Context<'_>) -> Poll<&'static str> {
+        match self.received.poll_recv(cx) {
+            Poll::Ready(Some(name)) => Poll::Ready(name),
+            // Without a signal to listen for there is none to come.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What is told to people and dashboards: `tracing` events, and metrics behind a feature.
+//!
+//! | metric | kind | labels |
+//! |---|---|---|
+//! | `exeunt_connections` | gauge | `role` |
+//! | `exeunt_connections_lost_total` | counter | `role`, `phase`, `reason` |
+//! | `exeunt_connection_age_seconds` | histogram | `role`, `reason` |
+//! | `exeunt_bytes_total` | counter | `direction`: `in`, `out`, `unsent` |
+
+use crate::fate::{Lost, Reason};
+
+/// The end of a connection, at a level that fits: what was asked for is debug, what a peer or the network did is info, what we had to force or lost is a warning, a panic is an error.
+pub(crate) fn lost(lost: &Lost) {
+    macro_rules! tell {
+        ($level:ident) => {
+            tracing::$level!(
+                reason = lost.reason.code(),
+                detail = %lost.reason,
+                phase = %lost.phase,
+                bytes_in = lost.bytes_in,
+                bytes_out = lost.bytes_out,
+                bytes_unsent = lost.bytes_unsent,
+                close_notify_sent = lost.proof.close_notify_sent,
+                close_notify_received = lost.proof.close_notify_received,
+                "lost"
+            )
+        };
+    }
+    match &lost.reason {
+        Reason::Panicked(_) => tell!(error),
+        Reason::Killed | Reason::Abandoned => tell!(warn),
+        reason if reason.is_expected() => tell!(debug),
+        _ => tell!(info),
+    }
+    #[cfg(feature = "metrics")]
+    metered::lost(lost);
+}
+
+/// A connection was admitted.
+pub(crate) fn admitted(_role: crate::fate::Role) {
+    #[cfg(feature = "metrics")]
+    metered::admitted(_role);
+}
+
+#[cfg(feature = "metrics")]
+mod metered {
+    use metrics::{counter, gauge, histogram};
+
+    use crate::fate::{Lost, Role};
+
+    pub(super) fn admitted(role: Role) {
+        gauge!("exeunt_connections", "role" => role.as_str()).increment(1.0);
+    }
+
+    pub(super) fn lost(lost: &Lost) {
+        let (role, reason) = (lost.role.as_str(), lost.reason.code());
+        gauge!("exeunt_connections", "role" => role).decrement(1.0);
+        counter!("exeunt_connections_lost_total", "role" => role, "phase" => lost.phase.as_str(), "reason" => reason)
+            .increment(1);
+        histogram!("exeunt_connection_age_seconds", "role" => role, "reason" => reason).record(lost.age);
+        for (direction, bytes) in [("in", lost.bytes_in), ("out", lost.bytes_out), ("unsent", lost.bytes_unsent)] {
+            counter!("exeunt_bytes_total", "direction" => direction).increment(bytes);
+        }
+    }
+}

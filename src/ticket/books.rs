@@ -1,0 +1,207 @@
+//! The books: the register, shared by every thread, and the ticket that writes into it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    time::Instant,
+};
+
+use super::{
+    entry::{Entry, RollEntry},
+    register::{Fence, Refusal, Register},
+};
+use crate::{
+    fate::{ConnectionId, Ledger, Lost, Peer, Role},
+    lifecycle::Phase,
+};
+
+/// What happened, for the supervisor to pass on. The books are already written when it is sent.
+#[derive(Debug)]
+pub(crate) enum News {
+    Connected { id: ConnectionId, peer: Peer },
+    Lost(Lost),
+    ListenerEnded(u64),
+    ListenerStuck(String),
+    WorkerEnded,
+}
+
+/// The account of a supervisor's connections: a handle that outlives the supervisor, its threads and its runtime.
+///
+/// [`Supervisor::books`](crate::Supervisor::books) gives one before the start. After a system was stopped without asking (a bare
+/// [`System::stop`](actix::System::stop) outside of [`run`](crate::run)), its ledger still says how every connection ended.
+#[derive(Clone)]
+pub struct Books {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    register: Mutex<Register<Arc<Entry>>>,
+    stop_began: Mutex<Option<Instant>>,
+    news: mpsc::UnboundedSender<News>,
+    room: Notify,
+}
+
+impl Books {
+    pub(crate) fn new(limit: usize) -> (Self, mpsc::UnboundedReceiver<News>) {
+        let (news, receiver) = mpsc::unbounded_channel();
+        let shared = Shared {
+            register: Mutex::new(Register::new(limit)),
+            stop_began: Mutex::default(),
+            news,
+            room: Notify::new(),
+        };
+        (Books { shared: Arc::new(shared) }, receiver)
+    }
+
+    fn register(&self) -> MutexGuard<'_, Register<Arc<Entry>>> {
+        // A panic inside the register would be a defect of ours; the count must go on being told all the same.
+        self.shared.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn admit(&self, role: Role, accepted: bool, peer: Peer) -> Result<Ticket, Refusal> {
+        let phase = match role {
+            Role::Client => Phase::Dialing,
+            Role::Server => Phase::Handshaking,
+        };
+        let entry = self.register().admit(accepted, phase, |id| Arc::new(Entry::new(id, role, peer, phase)))?.clone();
+        Ok(Ticket { books: self.clone(), entry, load: None, _seat: None })
+    }
+
+    pub(crate) fn connected(&self, entry: &Entry) {
+        self.register().connected();
+        self.tell(News::Connected { id: entry.id, peer: entry.peer() });
+    }
+
+    fn end(&self, lost: Lost) {
+        let first = self.register().end(&lost);
+        if first {
+            self.shared.room.notify_waiters();
+            self.tell(News::Lost(lost));
+        }
+    }
+
+    pub(crate) fn tell(&self, news: News) {
+        // The supervisor may be gone; what counts is in the register.
+        let _ = self.shared.news.send(news);
+    }
+
+    pub(crate) fn begin_stop(&self) {
+        self.register().begin_stop(|entry| entry.phase());
+        self.shared.stop_began.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn fence(&self) {
+        self.register().close_fence(Fence::Closed);
+        self.shared.room.notify_waiters();
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.register().fence() == Fence::Closed
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.register().has_room()
+    }
+
+    /// Resolves when a connection has ended or the fence has closed. Make it, then look whether there is room, then await it.
+    pub(crate) fn room(&self) -> impl Future<Output = ()> + use<> {
+        let shared = self.shared.clone();
+        async move { shared.room.notified().await }
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.register().set_limit(limit);
+    }
+
+    /// Connections that were admitted and have not ended.
+    pub fn outstanding(&self) -> usize {
+        self.register().outstanding()
+    }
+
+    pub(crate) fn alive(&self) -> Vec<Arc<Entry>> {
+        self.register().alive().cloned().collect()
+    }
+
+    /// Those that are alive, in the order of admission.
+    pub fn roll(&self) -> Vec<RollEntry> {
+        let mut roll: Vec<_> = self.alive().iter().map(|entry| entry.roll_entry()).collect();
+        roll.sort_by_key(|entry| entry.id);
+        roll
+    }
+
+    /// Ends what does not answer to a kill: its thread hangs in somebody's code. It keeps its socket until it comes back, and the row says `Abandoned`.
+    pub(crate) fn write_off(&self) -> usize {
+        let alive = self.alive();
+        for entry in &alive {
+            self.end(entry.lost_without_account());
+        }
+        alive.len()
+    }
+
+    /// The account so far. A stop answers with it when nothing is outstanding; at any other time it is a snapshot.
+    pub fn ledger(&self) -> Ledger {
+        let (rows, totals) = self.register().account();
+        let began = *self.shared.stop_began.lock().unwrap_or_else(PoisonError::into_inner);
+        Ledger { rows, totals, elapsed: began.map(|began| began.elapsed()).unwrap_or_default() }
+    }
+}
+
+impl fmt::Debug for Books {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Books").field("outstanding", &self.outstanding()).finish_non_exhaustive()
+    }
+}
+
+/// The linear value that owes one `Lost`. It has no `Clone`, and its `Drop` pays.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    books: Books,
+    entry: Arc<Entry>,
+    /// The count of the thread that the connection was placed on.
+    load: Option<Arc<AtomicUsize>>,
+    /// The place that a listener's own limit has lent.
+    _seat: Option<OwnedSemaphorePermit>,
+}
+
+impl Ticket {
+    pub(crate) fn take_seat(&mut self, seat: Option<OwnedSemaphorePermit>) {
+        self._seat = seat;
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Counts the connection on a thread for as long as it lives.
+    pub(crate) fn place(&mut self, load: &Arc<AtomicUsize>) {
+        load.fetch_add(1, Relaxed);
+        self.load = Some(load.clone());
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(load) = &self.load {
+            load.fetch_sub(1, Relaxed);
+        }
+        let lost = self.entry.lost().cloned().unwrap_or_else(|| self.entry.lost_without_account());
+        self.books.end(lost);
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("id", &self.id).field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}

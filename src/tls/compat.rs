@@ -1,0 +1,177 @@
+//! What differs between OpenSSL 1.1.1, OpenSSL 3.x and AWS-LC. No other file asks which of them it runs on.
+//!
+//! | | OpenSSL 1.1.1 | OpenSSL 3.x | AWS-LC |
+//! |---|---|---|---|
+//! | buffers of an idle connection | kept, unless given back | the same | none |
+//! | a FIN without close_notify | looks clean to a careless reader | a fatal error that forbids writing | an error |
+//! | choosing the suites of TLS 1.3 | yes | yes | no |
+//! | renegotiation asked for by a TLS 1.2 client | allowed unless forbidden | forbidden | forbidden |
+//! | roots of the system | the library knows the path | the same, unless it was built from source | found by `openssl-probe` |
+//!
+//! The second row is why the [gate](super::gate) hides the FIN: then all three behave alike.
+
+use openssl::{
+    error::ErrorStack,
+    ssl::{SslContextBuilder, SslMode, SslOptions, SslRef},
+};
+
+/// The number under which the library's SSL part reports errors.
+pub(crate) const ERR_LIB_SSL: i32 = if cfg!(feature = "aws-lc") { 16 } else { 20 };
+
+/// `SSL_R_CERTIFICATE_VERIFY_FAILED`: we did not accept the peer's certificate.
+pub(crate) const CERTIFICATE_VERIFY_FAILED: i32 = if cfg!(feature = "aws-lc") { 125 } else { 134 };
+
+/// The name of the library, for errors that depend on it.
+pub(crate) const LIBRARY: &str = if cfg!(feature = "aws-lc") { "AWS-LC" } else { "OpenSSL" };
+
+/// The settings that every context of ours has, whatever its role.
+///
+/// - Partial writes, and a write buffer that may move: the caller's out-buffer grows while a write is pending.
+/// - Read-ahead is one receive call in place of three; with `SSL_MODE_RELEASE_BUFFERS` cleared, a busy connection does not allocate and free 17 KB a record.
+///   What that would cost in memory is given back when the connection falls idle: see [`give_back_buffers`].
+pub(crate) fn prepare(context: &mut SslContextBuilder, read_ahead: bool) {
+    context.set_mode(SslMode::AUTO_RETRY | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE);
+    #[cfg(not(feature = "aws-lc"))]
+    {
+        context.set_options(SslOptions::ALL | SslOptions::NO_COMPRESSION | SslOptions::NO_SSLV2 | SslOptions::NO_SSLV3);
+        openssl_only::clear_release_buffers(context);
+    }
+    context.set_read_ahead(read_ahead);
+}
+
+/// A client may not renegotiate: it costs it nothing and us a private-key operation.
+pub(crate) fn forbid_renegotiation(context: &mut SslContextBuilder) {
+    context.set_options(SslOptions::NO_RENEGOTIATION);
+}
+
+/// Chooses the cipher suites of TLS 1.3, or says that this library cannot.
+pub(crate) fn set_ciphersuites(context: &mut SslContextBuilder, list: &str) -> Result<(), Option<ErrorStack>> {
+    #[cfg(not(feature = "aws-lc"))]
+    return context.set_ciphersuites(list).map_err(Some);
+    #[cfg(feature = "aws-lc")]
+    {
+        let _ = (context, list);
+        Err(None)
+    }
+}
+
+/// Loads the roots of the system: `Ok(false)` if there are none to be found.
+pub(crate) fn load_system_roots(context: &mut SslContextBuilder) -> Result<bool, ErrorStack> {
+    #[cfg(not(any(feature = "vendored", feature = "aws-lc")))]
+    return context.set_default_verify_paths().map(|()| true);
+    // A library that was built from source looks for roots where it would have been installed. `openssl_probe::probe` only looks;
+    // its other functions set environment variables, which is not safe in a program with threads.
+    #[cfg(any(feature = "vendored", feature = "aws-lc"))]
+    {
+        let found = openssl_probe::probe();
+        let mut any = false;
+        if let Some(file) = &found.cert_file {
+            context.load_verify_locations(Some(file), None)?;
+            any = true;
+        }
+        for dir in &found.cert_dir {
+            context.load_verify_locations(None, Some(dir))?;
+            any = true;
+        }
+        Ok(any)
+    }
+}
+
+/// Whether the handshake is over and no message that came after it (a ticket, a renegotiation) is half read. `established` is what we know ourselves.
+pub(crate) fn is_init_finished(ssl: &SslRef, established: bool) -> bool {
+    #[cfg(not(feature = "aws-lc"))]
+    return established && ssl.is_init_finished();
+    // AWS-LC reads messages after the handshake outside of its handshake state.
+    #[cfg(feature = "aws-lc")]
+    {
+        let _ = ssl;
+        established
+    }
+}
+
+/// Whether an end that a read reported was the peer's close_notify. The gate shows the library no end of file, so it can hardly be anything else;
+/// but what tells a clean end from a cut one is worth a second witness.
+pub(crate) fn is_close_notify(ssl: &SslRef) -> bool {
+    #[cfg(not(feature = "aws-lc"))]
+    return openssl_only::received_shutdown(ssl);
+    // Not in the bindings, and the names of AWS-LC's symbols carry a version: nothing to declare by hand. It reports an end for a close_notify only.
+    #[cfg(feature = "aws-lc")]
+    {
+        let _ = ssl;
+        true
+    }
+}
+
+/// Gives the record buffers of an idle connection back (two times 17 KB); they return with the next record.
+pub(crate) fn give_back_buffers(ssl: &SslRef) {
+    #[cfg(not(feature = "aws-lc"))]
+    openssl_only::free_buffers(ssl);
+    // AWS-LC holds none while nothing is pending.
+    #[cfg(feature = "aws-lc")]
+    let _ = ssl;
+}
+
+#[cfg(not(feature = "aws-lc"))]
+mod openssl_only {
+    //! The few calls that the bindings lack. Declared by hand, with the types of `<openssl/ssl.h>`: the symbols come from the library that `openssl-sys` links.
+
+    use std::{
+        ffi::{CStr, c_char, c_int, c_long, c_void},
+        ptr,
+    };
+
+    use openssl::ssl::{SslContextBuilder, SslRef};
+
+    #[allow(unsafe_code)]
+    // SAFETY: the signatures are those of OpenSSL 1.1.1 to 3.6, with opaque structures as `void`.
+    unsafe extern "C" {
+        fn SSL_CTX_ctrl(context: *mut c_void, command: c_int, number: c_long, pointer: *mut c_void) -> c_long;
+        fn SSL_free_buffers(ssl: *mut c_void) -> c_int;
+        fn SSL_get_shutdown(ssl: *const c_void) -> c_int;
+        fn SSL_rstate_string(ssl: *const c_void) -> *const c_char;
+    }
+
+    const SSL_CTRL_CLEAR_MODE: c_int = 78;
+    const SSL_MODE_RELEASE_BUFFERS: c_long = 0x10;
+    const SSL_RECEIVED_SHUTDOWN: c_int = 2;
+
+    /// `SslRef` is `foreign_types::Opaque`: a reference to it *is* the `SSL *` that it was made from, and its content is an `UnsafeCell`, so that a shared
+    /// reference may be written through by the library.
+    fn as_ptr(ssl: &SslRef) -> *mut c_void {
+        ptr::from_ref(ssl).cast_mut().cast()
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn clear_release_buffers(context: &mut SslContextBuilder) {
+        // SAFETY: the pointer is the live `SSL_CTX` that the builder owns, and nobody else has it yet; this command takes a number and no pointer.
+        unsafe {
+            SSL_CTX_ctrl(context.as_ptr().cast(), SSL_CTRL_CLEAR_MODE, SSL_MODE_RELEASE_BUFFERS, ptr::null_mut());
+        }
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn received_shutdown(ssl: &SslRef) -> bool {
+        // SAFETY: `ssl` is a live `SSL`, and the call only reads it.
+        let state = unsafe { SSL_get_shutdown(as_ptr(ssl)) };
+        state & SSL_RECEIVED_SHUTDOWN != 0
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn free_buffers(ssl: &SslRef) {
+        // CVE-2024-4741: before 3.0.14, 3.1.6, 3.2.2 and 3.3.1, the library frees a buffer that it still reads from, if a record's header was read and
+        // its body was not, or if a record was read in part. Neither is so when it awaits a header and nothing is pending.
+        if ssl.pending() > 0 {
+            return;
+        }
+        // SAFETY: `ssl` is a live `SSL`; the answer is null or a string that lives as long as the program.
+        let awaits_header = unsafe {
+            let state = SSL_rstate_string(as_ptr(ssl));
+            !state.is_null() && CStr::from_ptr(state) == c"RH"
+        };
+        if awaits_header {
+            // SAFETY: `ssl` is a live `SSL` that no other thread uses: whoever calls holds its stream by `&mut`. The library itself refuses while
+            // bytes of a record wait in a buffer, and sets its buffers up again when it needs them.
+            unsafe { SSL_free_buffers(as_ptr(ssl)) };
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The newtype between the TLS library and the socket.
+//!
+//! It tells the library less than the socket says, and remembers the rest for us:
+//!
+//! - **The FIN that comes in is hidden.** The library is told that there is nothing to read yet, and [`Gate::hid_fin`] tells us why. Otherwise OpenSSL 3 answers a bare
+//!   FIN with a fatal alert and refuses to write from then on, 1.1.1 returns what could be mistaken for a clean end, and AWS-LC does a third thing. Hidden, it is the same on all
+//!   three, and what we still owe the peer can be written.
+//! - **Our FIN is held back.** `tokio_openssl` shuts the socket down in the same call that sends close_notify; the gate lets that through only once it is [opened](Gate::open).
+//! - **The socket's error is kept.** The library may wrap it, or report an older error in its place; a reset is told by what the socket itself said.
+//! - **A flush is never pending**, because the library would take that for a failure (its BIO sets no retry flag on a flush).
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Socket, StreamFailure};
+
+pub(crate) struct Gate {
+    socket: Socket,
+    /// Whether a shutdown of the write side goes through.
+    open: bool,
+    fin_seen: bool,
+    hid_fin: bool,
+    /// A socket that is not TCP may hold back what was written until it is flushed.
+    unflushed: bool,
+    error: Option<StreamFailure>,
+}
+
+impl Gate {
+    pub(crate) fn new(socket: Socket) -> Gate {
+        Gate { socket, open: false, fin_seen: false, hid_fin: false, unflushed: false, error: None }
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Whether the peer's FIN was read.
+    pub(crate) fn fin_seen(&self) -> bool {
+        self.fin_seen
+    }
+
+    /// Whether a FIN was hidden since [`begin`](Gate::begin): nobody will wake whoever waits for more to read.
+    pub(crate) fn hid_fin(&self) -> bool {
+        self.hid_fin
+    }
+
+    /// To be called before each call into the library.
+    pub(crate) fn begin(&mut self) {
+        self.hid_fin = false;
+    }
+
+    /// What the socket failed with, if it did.
+    pub(crate) fn error(&self) -> Option<&StreamFailure> {
+        self.error.as_ref()
+    }
+
+    /// Lets a shutdown of the write side through from now on.
+    pub(crate) fn open(&mut self) {
+        self.open = true;
+    }
+
+    /// Flushes a socket that needs it. Costs nothing for TCP.
+    pub(crate) fn poll_flush_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(Pin::new(&mut self.socket).poll_flush(cx)) {
+            Ok(()) => {
+                self.unflushed = false;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                self.remember(&error);
+                Poll::Ready(Err(StreamFailure::of_socket(&error)))
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn replace_socket(&mut self, socket: Socket) -> Socket {
+        std::mem::replace(&mut self.socket, socket)
+    }
+
+    fn remember(&mut self, error: &io::Error) {
+        // The first error is the cause; what the socket says afterwards follows from it.
+        self.error.get_or_insert_with(|| StreamFailure::of_socket(error));
+    }
+
+    /// The BIO takes two kinds of error for "try again later", without a waker: they must not reach it, or the connection would hang.
+    fn fatal(&mut self, error: io::Error) -> io::Error {
+        self.remember(&error);
+        match error.kind() {
+            io::ErrorKind::NotConnected | io::ErrorKind::WouldBlock => io::Error::other(error),
+            _ => error,
+        }
+    }
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.fin_seen {
+            self.hid_fin = true;
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        loop {
+            match ready!(Pin::new(&mut self.socket).poll_read(cx, buf)) {
+                Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {
+                    self.fin_seen = true;
+                    self.hid_fin = true;
+                    return Poll::Pending;
+                }
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(self.fatal(error))),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match ready!(Pin::new(&mut self.socket).poll_write(cx, buf)) {
+                // A write of nothing would be taken for an end of file by the library, which tells no reason.
+                Ok(0) if !buf.is_empty() => {
+                    let error = io::Error::new(io::ErrorKind::WriteZero, "the socket takes no more bytes");
+                    return Poll::Ready(Err(self.fatal(error)));
+                }
+                Ok(n) => {
+                    self.unflushed = matches!(self.socket, Socket::Boxed(_));
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(self.fatal(error))),
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.poll_flush_socket(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(Err(io::Error::other("the socket could not be flushed"))),
+            // What is left is driven by the stream, which can wait.
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.open { Pin::new(&mut self.socket).poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
+    }
+}

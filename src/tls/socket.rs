@@ -1,0 +1,114 @@
+//! What a connection runs over.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// Anything that bytes can be read from and written to: what a [`Socket`] may be made of.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A connected byte stream under TLS.
+///
+/// TCP has a variant of its own because nearly every connection is one: no virtual call a read, and its addresses are known.
+pub enum Socket {
+    /// A TCP connection.
+    Tcp(TcpStream),
+    /// Anything else: a Unix socket, a tunnel through a proxy, a `tokio::io::duplex` of a test.
+    Boxed(Box<dyn Duplex>),
+}
+
+impl Socket {
+    /// A socket that is not a TCP connection.
+    pub fn boxed(io: impl Duplex + 'static) -> Socket {
+        Socket::Boxed(Box::new(io))
+    }
+
+    /// The address of the peer; `None` if the socket has none (or no longer: the peer of a reset connection is forgotten).
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Socket::Tcp(tcp) => tcp.peer_addr().ok(),
+            Socket::Boxed(_) => None,
+        }
+    }
+
+    /// Our own address; `None` if the socket has none.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Socket::Tcp(tcp) => tcp.local_addr().ok(),
+            Socket::Boxed(_) => None,
+        }
+    }
+
+    fn io(&mut self) -> Pin<&mut dyn Duplex> {
+        match self {
+            Socket::Tcp(tcp) => Pin::new(tcp),
+            Socket::Boxed(io) => Pin::new(io.as_mut()),
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(tcp: TcpStream) -> Socket {
+        Socket::Tcp(tcp)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Socket::Tcp(tcp) => f.debug_tuple("Tcp").field(tcp).finish(),
+            Socket::Boxed(_) => f.write_str("Boxed(..)"),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Socket::Boxed(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Socket::Boxed(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Socket::Tcp(tcp) => tcp.is_write_vectored(),
+            Socket::Boxed(io) => io.is_write_vectored(),
+        }
+    }
+}

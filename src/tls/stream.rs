@@ -1,0 +1,411 @@
+//! One TLS connection, polled by its owner.
+//!
+//! The close recipe in terms of it: finish the out-buffer with [`poll_write`](TlsStream::poll_write); [`poll_close_notify`](TlsStream::poll_close_notify);
+//! [`poll_read`](TlsStream::poll_read), and throw away what comes, until it answers `CloseNotify` or `Fin`; [`poll_fin`](TlsStream::poll_fin); drop. Every step may be pending for ever: the
+//! deadline is the owner's. After a failed handshake, `poll_fin` before the drop gives our alert a better chance to be read than a reset would.
+//!
+//! Not made of `poll_shutdown`: a second `SSL_shutdown`, which waits for the peer's close_notify, takes data that comes before it for a fatal error.
+
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::BytesMut;
+use openssl::error::ErrorStack;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_openssl::SslStream;
+
+use super::{
+    ClientTls, ServerTls, Socket, StreamFailure, TlsConfigError, TlsInfo, compat,
+    failure::{self, PIN_MISMATCH},
+    gate::Gate,
+    resume::Key,
+};
+use crate::fate::HandshakeFailure;
+
+/// What a read came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadEvent {
+    /// So many bytes were appended; never zero.
+    Data(usize),
+    /// The peer sent close_notify: this is the end that it wanted.
+    CloseNotify,
+    /// The peer ended the TCP connection without close_notify: something may be missing.
+    Fin,
+}
+
+pub(crate) struct TlsStream {
+    tls: SslStream<Gate>,
+    side: Side,
+    established: bool,
+    /// A record may be written in part: nothing else, not even an alert, may be written before the rest of it.
+    write_pending: bool,
+    close_notify_sent: bool,
+    fin_sent: bool,
+    end: Option<ReadEvent>,
+    handshake_failure: Option<HandshakeFailure>,
+    /// The library must not be called again: after a fatal error it may answer anything, even "a clean end".
+    broken: Option<StreamFailure>,
+    /// The socket takes no more; what it holds can still be read.
+    write_broken: Option<StreamFailure>,
+}
+
+enum Side {
+    Client { config: ClientTls, key: Key },
+    Server,
+}
+
+/// Room for one record, if the caller left none.
+const RECORD: usize = 16 * 1024;
+
+impl TlsStream {
+    /// A client that wants to speak to `server_name`; `port` only tells apart whose session may be resumed.
+    pub(crate) fn client(
+        tls: &ClientTls,
+        server_name: &str,
+        port: u16,
+        socket: Socket,
+    ) -> Result<TlsStream, TlsConfigError> {
+        let (ssl, key) = tls.connect(server_name, port)?;
+        TlsStream::new(ssl, Side::Client { config: tls.clone(), key }, socket)
+    }
+
+    pub(crate) fn server(tls: &ServerTls, socket: Socket) -> Result<TlsStream, TlsConfigError> {
+        TlsStream::new(tls.accept()?, Side::Server, socket)
+    }
+
+    fn new(ssl: openssl::ssl::Ssl, side: Side, socket: Socket) -> Result<TlsStream, TlsConfigError> {
+        let tls =
+            SslStream::new(ssl, Gate::new(socket)).map_err(TlsConfigError::library("prepare a TLS connection"))?;
+        Ok(TlsStream {
+            tls,
+            side,
+            established: false,
+            write_pending: false,
+            close_notify_sent: false,
+            fin_sent: false,
+            end: None,
+            handshake_failure: None,
+            broken: None,
+            write_broken: None,
+        })
+    }
+
+    /// Once it has succeeded or failed it keeps answering the same. If we refuse the peer, our alert is on its way when this returns.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeFailure>> {
+        if let Some(failure) = &self.handshake_failure {
+            return Poll::Ready(Err(failure.clone()));
+        }
+        if self.established {
+            return Poll::Ready(Ok(()));
+        }
+        self.begin();
+        let polled = match self.side {
+            Side::Client { .. } => Pin::new(&mut self.tls).poll_connect(cx),
+            Side::Server => Pin::new(&mut self.tls).poll_accept(cx),
+        };
+        let flushed = self.poll_flush(cx);
+        let failure = match polled {
+            Poll::Pending if self.tls.get_ref().hid_fin() => HandshakeFailure::Eof,
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => {
+                failure::of_handshake(&error, self.tls.ssl(), self.tls.get_ref().error(), self.is_pinned())
+            }
+            Poll::Ready(Ok(())) if !self.accepts_peer() => {
+                HandshakeFailure::Certificate { code: APPLICATION_VERIFICATION, message: PIN_MISMATCH.to_owned() }
+            }
+            Poll::Ready(Ok(())) => {
+                self.established = true;
+                // A socket that could not be flushed says so again at the first write.
+                let _ = flushed;
+                return Poll::Ready(Ok(()));
+            }
+        };
+        self.broke(StreamFailure::from(&failure));
+        self.handshake_failure = Some(failure.clone());
+        Poll::Ready(Err(failure))
+    }
+
+    /// Appends to `buf` as much as one record holds and the spare capacity takes; the caller reserves. Data may be left inside the library, about which no waker tells: after
+    /// `Data`, poll again until it is pending (or wake yourself).
+    ///
+    /// After `CloseNotify` or `Fin` it keeps answering the same, and writing still works.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+    ) -> Poll<Result<ReadEvent, StreamFailure>> {
+        if let Some(end) = self.end {
+            return Poll::Ready(Ok(end));
+        }
+        self.usable()?;
+        if buf.len() == buf.capacity() {
+            // Into no room at all the library reads nothing, which would look like an end.
+            buf.reserve(RECORD);
+        }
+        self.begin();
+        let mut spare = ReadBuf::uninit(buf.spare_capacity_mut());
+        match Pin::new(&mut self.tls).poll_read(cx, &mut spare) {
+            Poll::Ready(Ok(())) => match spare.filled().len() {
+                0 if compat::is_close_notify(self.tls.ssl()) => self.ended(ReadEvent::CloseNotify),
+                0 => Poll::Ready(Err(self.broke(StreamFailure::Tls("a record that has no place here".to_owned())))),
+                n => {
+                    advance(buf, n);
+                    Poll::Ready(Ok(ReadEvent::Data(n)))
+                }
+            },
+            Poll::Ready(Err(error)) => {
+                let failure = StreamFailure::of_io(&error, self.tls.get_ref().error());
+                Poll::Ready(Err(self.broke(failure)))
+            }
+            Poll::Pending if self.tls.get_ref().hid_fin() => self.ended(ReadEvent::Fin),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes at most one record (16 KB) and answers how much that was.
+    ///
+    /// After `Pending` the next call must present *at least the same bytes* again, first; they may have moved, and more may follow. One out-buffer that only shrinks by what was answered
+    /// gives exactly that. A write that is given up half way leaves nothing to do but to drop the connection.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, StreamFailure>> {
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        self.writable()?;
+        if self.close_notify_sent {
+            return Poll::Ready(Err(StreamFailure::Tls("nothing can be written after close_notify".to_owned())));
+        }
+        self.begin();
+        match Pin::new(&mut self.tls).poll_write(cx, bytes) {
+            Poll::Ready(Ok(n)) => {
+                self.write_pending = false;
+                let _ = self.poll_flush(cx)?;
+                Poll::Ready(Ok(n))
+            }
+            Poll::Ready(Err(error)) => {
+                let failure = StreamFailure::of_io(&error, self.tls.get_ref().error());
+                Poll::Ready(Err(self.write_broke(cx, failure)))
+            }
+            Poll::Pending => self.still_writing(),
+        }
+    }
+
+    /// Flushes a socket that holds back what was written to it. TCP does not: then this costs nothing. `poll_write` and `poll_close_notify` flush too; this is for
+    /// waiting until it is done.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
+        let flushed = ready!(self.tls.get_mut().poll_flush_socket(cx));
+        Poll::Ready(flushed.map_err(|failure| self.write_broken.insert(failure).clone()))
+    }
+
+    /// Sends our close_notify, and nothing else: no FIN, no wait for the peer's. Once it is done it stays done. To be called when nothing is left to write.
+    ///
+    /// It fails with what failed before: after a fatal error no alert may follow.
+    pub(crate) fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
+        if self.close_notify_sent {
+            return self.poll_flush(cx);
+        }
+        self.writable()?;
+        if self.write_pending {
+            return Poll::Ready(Err(StreamFailure::Tls(
+                "close_notify cannot overtake a half-written record".to_owned(),
+            )));
+        }
+        self.begin();
+        // A message of the peer's (a ticket, a renegotiation) is half read: the library refuses to close until it has the rest.
+        if !compat::is_init_finished(self.tls.ssl(), self.established) {
+            match Pin::new(&mut self.tls).poll_do_handshake(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    let failure = StreamFailure::of_ssl(&error, self.tls.get_ref().error());
+                    return Poll::Ready(Err(self.broke(failure)));
+                }
+                Poll::Pending if self.tls.get_ref().hid_fin() => {
+                    return Poll::Ready(Err(self.broke(StreamFailure::Tls(CUT_SHORT.to_owned()))));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        match Pin::new(&mut self.tls).poll_shutdown(cx) {
+            Poll::Ready(Ok(())) => {
+                self.close_notify_sent = true;
+                self.poll_flush(cx)
+            }
+            Poll::Ready(Err(error)) => {
+                let failure = StreamFailure::of_io(&error, self.tls.get_ref().error());
+                Poll::Ready(Err(self.write_broke(cx, failure)))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ends our direction of the TCP connection. Whatever the socket answers counts as done: there is nothing left that could be lost, and a peer that is gone already
+    /// (`ENOTCONN`) is what was wanted.
+    pub(crate) fn poll_fin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.fin_sent {
+            return Poll::Ready(());
+        }
+        let gate = self.tls.get_mut();
+        gate.open();
+        let _ = ready!(Pin::new(gate).poll_shutdown(cx));
+        self.fin_sent = true;
+        Poll::Ready(())
+    }
+
+    /// One attempt at a close_notify without waiting, for a teardown that will not poll again. Answers whether it is out.
+    ///
+    /// It never panics: in a teardown the runtime may be gone, or another panic be under way, and a second one would abort the process. Hence the `catch_unwind`.
+    pub(crate) fn try_close_notify(&mut self) -> bool {
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let mut cx = Context::from_waker(Waker::noop());
+            // A task that has used up its budget is told "not ready" by every socket; nobody will ask again.
+            let once = tokio::task::unconstrained(std::future::poll_fn(|cx| self.poll_close_notify(cx)));
+            matches!(pin!(once).poll(&mut cx), Poll::Ready(Ok(())))
+        }));
+        attempt.unwrap_or_else(|_| {
+            self.broken = Some(StreamFailure::Tls("the socket panicked".to_owned()));
+            false
+        })
+    }
+
+    /// Whether the peer's FIN was read. After its close_notify nobody reads on, so it stays `false` for a clean end.
+    pub(crate) fn fin_seen(&self) -> bool {
+        self.tls.get_ref().fin_seen()
+    }
+
+    /// Whether our close_notify was taken by the operating system.
+    pub(crate) fn close_notify_sent(&self) -> bool {
+        self.close_notify_sent
+    }
+
+    /// Whether the peer's close_notify was read.
+    pub(crate) fn close_notify_received(&self) -> bool {
+        self.end == Some(ReadEvent::CloseNotify)
+    }
+
+    pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
+        self.tls.get_ref().socket().peer_addr()
+    }
+
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.tls.get_ref().socket().local_addr()
+    }
+
+    /// Worth something once the handshake has succeeded. It copies certificates: ask once.
+    pub(crate) fn info(&self) -> TlsInfo {
+        let asked_for = match &self.side {
+            Side::Client { key, .. } => Some(&*key.server_name),
+            Side::Server => None,
+        };
+        TlsInfo::of(self.tls.ssl(), asked_for)
+    }
+
+    /// To be called when the connection falls idle: gives the library's buffers back, if nothing is in them.
+    pub(crate) fn give_back_buffers(&mut self) {
+        if self.established && !self.write_pending && self.broken.is_none() {
+            compat::give_back_buffers(self.tls.ssl());
+        }
+    }
+
+    /// Before every call into the library: it judges a call by the thread's error queue, where another connection, or anything else on this thread, may have
+    /// left something. An empty queue costs one look.
+    fn begin(&mut self) {
+        let _ = ErrorStack::get();
+        self.tls.get_mut().begin();
+    }
+
+    fn usable(&self) -> Result<(), StreamFailure> {
+        match &self.broken {
+            Some(failure) => Err(failure.clone()),
+            None if !self.established => Err(StreamFailure::Tls("the handshake is not done".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn writable(&self) -> Result<(), StreamFailure> {
+        self.usable()?;
+        self.write_broken.clone().map_or(Ok(()), Err)
+    }
+
+    fn ended(&mut self, end: ReadEvent) -> Poll<Result<ReadEvent, StreamFailure>> {
+        self.end = Some(end);
+        Poll::Ready(Ok(end))
+    }
+
+    fn still_writing(&mut self) -> Poll<Result<usize, StreamFailure>> {
+        self.write_pending = true;
+        // The library wants to read before it can write, and there will be nothing.
+        if self.tls.get_ref().hid_fin() {
+            return Poll::Ready(Err(self.write_broken.insert(StreamFailure::Tls(CUT_SHORT.to_owned())).clone()));
+        }
+        Poll::Pending
+    }
+
+    /// A peer that refuses us sends an alert and closes; our next write then meets the reset before we have read the alert. The alert is the truth, so look for it.
+    /// A look takes nothing away: data that comes first is left for `poll_read`.
+    fn write_broke(&mut self, cx: &mut Context<'_>, failure: StreamFailure) -> StreamFailure {
+        if matches!(failure, StreamFailure::Tls(_) | StreamFailure::Alert(_)) {
+            return self.broke(failure);
+        }
+        if self.end.is_none() {
+            self.begin();
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.tls).poll_peek(cx, &mut [0])
+                && let alert @ StreamFailure::Alert(_) = StreamFailure::of_ssl(&error, None)
+            {
+                return self.broke(alert);
+            }
+        }
+        self.write_broken.insert(failure).clone()
+    }
+
+    fn broke(&mut self, failure: StreamFailure) -> StreamFailure {
+        if let Side::Client { config, key } = &self.side
+            && !matches!(failure, StreamFailure::Reset | StreamFailure::Io(_))
+        {
+            config.forget(key);
+        }
+        self.broken.insert(failure).clone()
+    }
+
+    fn is_pinned(&self) -> bool {
+        matches!(&self.side, Side::Client { config, .. } if config.is_pinned())
+    }
+
+    fn accepts_peer(&self) -> bool {
+        match &self.side {
+            Side::Client { config, .. } if config.is_pinned() => {
+                config.accepts(self.tls.ssl().peer_certificate().as_deref())
+            }
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+impl TlsStream {
+    pub(super) fn socket(&self) -> &Socket {
+        self.tls.get_ref().socket()
+    }
+
+    pub(super) fn replace_socket_for_test(&mut self, socket: Socket) -> Socket {
+        self.tls.get_mut().replace_socket(socket)
+    }
+
+    pub(super) fn into_socket_for_test(mut self) -> Socket {
+        self.replace_socket_for_test(Socket::boxed(tokio::io::empty()))
+    }
+}
+
+const APPLICATION_VERIFICATION: i32 = 50;
+const CUT_SHORT: &str = "the peer ended the connection in the middle of a TLS message";
+
+#[allow(unsafe_code)]
+fn advance(buf: &mut BytesMut, n: usize) {
+    let filled = buf.len() + n;
+    debug_assert!(filled <= buf.capacity());
+    // SAFETY: `n` is how much a `ReadBuf` over the spare capacity of this very buffer says is filled; it counts initialized bytes only,
+    // and no more than it was made of. Nothing was done to the buffer since.
+    unsafe { buf.set_len(filled) };
+}
