@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use actix::{Actor, Addr, Handler, MailboxError, Message, dev::ToEnvelope};
@@ -83,7 +83,7 @@ impl Owner {
             + ToEnvelope<A, Draining>
             + ToEnvelope<A, Lost>,
     {
-        Owner(Arc::new(OwningActor(address)))
+        Owner(Arc::new(OwningActor { address, kept: Mutex::default() }))
     }
 }
 
@@ -96,17 +96,43 @@ impl fmt::Debug for Owner {
 /// What is asked of an owner: one object for five kinds of message, so that a connection holds one pointer and not five recipients.
 trait Own: Liveness {
     fn connected(&self, message: Connected);
-    fn data(&self, message: Data) -> BoxFuture<'static, Result<(), MailboxError>>;
-    fn eof(&self, message: Eof) -> BoxFuture<'static, Result<(), MailboxError>>;
+    fn data(&self, message: Data) -> Handled;
+    fn eof(&self, message: Eof) -> Handled;
     fn draining(&self, message: Draining);
     fn lost(&self, message: Lost);
+    /// Keeps the wait for an answer that nobody waits for any more: dropped, it would take the message back if the owner has not come to it yet.
+    fn keep(&self, handled: Handled);
 }
 
-struct OwningActor<A: Actor>(Addr<A>);
+/// The wait until an owner is done with a message.
+type Handled = BoxFuture<'static, Result<(), MailboxError>>;
+
+struct OwningActor<A: Actor> {
+    address: Addr<A>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    waits: Vec<Handled>,
+    /// Those that are over are thrown out when there are so many, so that keeping one costs little however many there are.
+    clean_at: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, handled: Handled) {
+        self.waits.push(handled);
+        if self.waits.len() >= self.clean_at {
+            let mut cx = Context::from_waker(Waker::noop());
+            self.waits.retain_mut(|handled| handled.as_mut().poll(&mut cx).is_pending());
+            self.clean_at = 64.max(self.waits.len() * 2);
+        }
+    }
+}
 
 impl<A: Actor> Liveness for OwningActor<A> {
     fn is_alive(&self) -> bool {
-        self.0.connected()
+        self.address.connected()
     }
 }
 
@@ -120,19 +146,22 @@ where
         + ToEnvelope<A, Lost>,
 {
     fn connected(&self, message: Connected) {
-        self.0.do_send(message);
+        self.address.do_send(message);
     }
-    fn data(&self, message: Data) -> BoxFuture<'static, Result<(), MailboxError>> {
-        Box::pin(self.0.send(message))
+    fn data(&self, message: Data) -> Handled {
+        Box::pin(self.address.send(message))
     }
-    fn eof(&self, message: Eof) -> BoxFuture<'static, Result<(), MailboxError>> {
-        Box::pin(self.0.send(message))
+    fn eof(&self, message: Eof) -> Handled {
+        Box::pin(self.address.send(message))
     }
     fn draining(&self, message: Draining) {
-        self.0.do_send(message);
+        self.address.do_send(message);
     }
     fn lost(&self, message: Lost) {
-        self.0.do_send(message);
+        self.address.do_send(message);
+    }
+    fn keep(&self, handled: Handled) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(handled);
     }
 }
 
@@ -153,8 +182,8 @@ pub struct Events {
 
 /// What the owner is busy with.
 enum UnderWay {
-    Data(BoxFuture<'static, Result<(), MailboxError>>),
-    Eof(BoxFuture<'static, Result<(), MailboxError>>),
+    Data(Handled),
+    Eof(Handled),
 }
 
 impl Events {
@@ -225,6 +254,9 @@ impl Protocol for Events {
     }
 
     fn lost(&mut self, lost: &Lost) {
+        if let Some(UnderWay::Data(handled) | UnderWay::Eof(handled)) = self.under_way.take() {
+            self.owner.0.keep(handled);
+        }
         self.owner.0.lost(lost.clone());
     }
 }

@@ -71,6 +71,11 @@ impl<P: Protocol> Io<'_, P> {
         self.link.is_writable()
     }
 
+    /// Whether the supervisor has begun to drain: true from its order on, also before [`Protocol::drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.link.draining || self.link.entry.is_draining()
+    }
+
     /// Stops reading from the socket, or goes on: the protocol's own brake, beside the application's [`PauseReading`](super::PauseReading). What was left unconsumed is shown again
     /// on release.
     pub fn hold_reading(&mut self, hold: bool) {

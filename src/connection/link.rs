@@ -217,6 +217,10 @@ impl Link {
         }
         if moved {
             self.progressed();
+            if let Some(stream) = &mut self.stream {
+                // For sockets that are not TCP; what fails here fails the next write.
+                let _ = stream.poll_flush(cx);
+            }
             while self.waiting_flushes.front().is_some_and(|(upto, _)| *upto <= self.bytes_out) {
                 if let Some((_, reply)) = self.waiting_flushes.pop_front() {
                     reply.send(Ok(()));

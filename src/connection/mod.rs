@@ -130,8 +130,8 @@ impl<P: Protocol> Connection<P> {
             if reason == Reason::Abandoned && self.link.phase == Phase::Open && self.link.unsent() == 0 {
                 self.link.proof.close_notify_sent |= stream.try_close_notify();
             }
-            // The end of the close recipe: FIN, and only then the drop, which answers unread bytes with a reset.
-            if self.link.proof.close_notify_sent {
+            // The end of the close recipe: FIN, and only then the drop, which answers unread bytes with a reset and could destroy the alert of a failed handshake on its way.
+            if self.link.proof.close_notify_sent || matches!(reason, Reason::HandshakeFailed(_)) {
                 let _ = stream.poll_fin(&mut std::task::Context::from_waker(std::task::Waker::noop()));
             }
         }
@@ -180,6 +180,9 @@ impl<P: Protocol> Connection<P> {
         let error = || Err(WriteError::Lost(Box::new(lost.clone())));
         for write in std::mem::take(&mut link.waiting_writes) {
             write.reply.send(error());
+        }
+        for overrun in std::mem::take(&mut link.overruns) {
+            overrun.send(Err(WriteError::Overrun));
         }
         for (_, reply) in std::mem::take(&mut link.waiting_flushes) {
             reply.send(error());

@@ -180,6 +180,8 @@ impl<P: Protocol> Connection<P> {
         let Some(stream) = &mut link.stream else { return false };
         match stream.poll_close_notify(cx) {
             Poll::Pending => return false,
+            // A socket that is not TCP may hold it back until it is flushed.
+            Poll::Ready(Ok(())) if stream.poll_flush(cx).is_pending() => return false,
             Poll::Ready(Ok(())) => {
                 link.proof.close_notify_sent = true;
                 link.on(Event::Flushed);
@@ -214,38 +216,42 @@ impl<P: Protocol> Connection<P> {
         buffer.reserve(READ_AT_MOST);
         let Some(stream) = &mut self.link.stream else { return false };
         let read = stream.poll_read(cx, &mut buffer);
-        let moved = match read {
+        if let Poll::Ready(Ok(ReadEvent::Data(n))) = read {
+            self.link.progressed();
+            if self.link.phase == Phase::Open || self.link.delivers_late() {
+                self.link.bytes_in += n as u64;
+                self.show(context, &mut buffer);
+            } else {
+                buffer.clear();
+            }
+        }
+        // Back in its place before anything else is told: a protocol may take what is unread at the end of the stream.
+        self.put_back(buffer, lent);
+        match read {
             Poll::Pending => false,
-            Poll::Ready(Ok(ReadEvent::Data(n))) => {
-                self.link.progressed();
-                if self.link.phase == Phase::Open || self.link.delivers_late() {
-                    self.link.bytes_in += n as u64;
-                    self.show(context, &mut buffer);
-                } else {
-                    buffer.clear();
+            Poll::Ready(read) => {
+                match read {
+                    Ok(ReadEvent::Data(_)) => {}
+                    Ok(ReadEvent::CloseNotify) => self.peer_ended(context, true),
+                    Ok(ReadEvent::Fin) => self.peer_ended(context, false),
+                    Err(failure) => self.link.fail_stream(failure),
                 }
                 true
             }
-            Poll::Ready(Ok(end @ (ReadEvent::CloseNotify | ReadEvent::Fin))) => {
-                self.peer_ended(context, matches!(end, ReadEvent::CloseNotify));
-                true
-            }
-            Poll::Ready(Err(failure)) => {
-                self.link.fail_stream(failure);
-                true
-            }
-        };
+        }
+    }
+
+    fn put_back(&mut self, mut buffer: BytesMut, lent: bool) {
         if !lent {
             self.link.unread = buffer;
-        } else if buffer.is_empty() {
-            LENT.set(buffer);
-        } else {
+            return;
+        }
+        if !buffer.is_empty() {
             // Copied, so that a few bytes of a next message do not keep the thread's whole buffer.
             self.link.unread = BytesMut::from(&buffer[..]);
             buffer.clear();
-            LENT.set(buffer);
         }
-        moved
+        LENT.set(buffer);
     }
 
     /// Shows the protocol what it has not consumed.

@@ -122,6 +122,7 @@ pub(crate) struct Entry {
     tidied: AtomicBool,
     orders: Mutex<Orders>,
     orders_pending: AtomicBool,
+    draining: AtomicBool,
     killed: AtomicBool,
     /// The child's task.
     waker: AtomicWaker,
@@ -154,6 +155,7 @@ impl Entry {
             tidied: AtomicBool::new(false),
             orders: Mutex::default(),
             orders_pending: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             owner: Mutex::default(),
@@ -208,7 +210,10 @@ impl Entry {
 
     /// Changes the orders and wakes the child.
     pub(crate) fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut lock(&self.orders));
+        let mut orders = lock(&self.orders);
+        change(&mut orders);
+        self.draining.store(orders.drain_until.is_some(), Relaxed);
+        drop(orders);
         self.orders_pending.store(true, SeqCst);
         self.waker.wake();
     }
@@ -222,6 +227,11 @@ impl Entry {
             orders.tidy = false;
             now
         })
+    }
+
+    /// Whether a drain was ordered, obeyed yet or not.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
     }
 
     /// Ends the child at its next poll, whatever its mailbox or its handlers are doing.

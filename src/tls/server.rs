@@ -287,8 +287,8 @@ fn select_identity(
     }
 }
 
-/// The first of ours that is among the offered. Not the library's `SSL_select_next_proto`: it takes no part of what it answers from the caller's list only,
-/// and answers with a protocol that was not offered if there is no overlap.
+/// The first of ours that is among the offered. Not `openssl::ssl::select_next_proto`: its answer borrows from both lists, and the library keeps a pointer to
+/// it, which must be into the offered one.
 fn select_protocol<'a>(ours: &[Vec<u8>], offered: &'a [u8]) -> Option<&'a [u8]> {
     ours.iter().find_map(|wanted| protocols(offered).find(|protocol| protocol == wanted))
 }

@@ -1,0 +1,11 @@
+//! The nine laws, each held by tests that name it: over in-memory pipes with a paused clock where time matters, over real sockets where the operating system does.
+//!
+//! The peers here are a bare `tokio_openssl::SslStream` that can misbehave, or a connection of our own. Peers that we did not write are in `tests/peers`.
+
+mod stage;
+
+mod closing;
+mod events;
+mod framed;
+mod losing;
+mod writing;
