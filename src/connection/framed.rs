@@ -221,6 +221,13 @@ where
         Ok(())
     }
 
+    fn last_frames(&mut self, rest: &mut BytesMut) -> Result<(), ProtocolError> {
+        while let Some(frame) = self.codec.decode_eof(rest).map_err(|error| ProtocolError::new(error.to_string()))? {
+            self.answer(frame)?;
+        }
+        Ok(())
+    }
+
     fn write_held(&mut self, io: &mut Io<'_, Self>) {
         while io.is_writable() {
             let Some(frame) = self.held.pop_front() else { return };
@@ -256,16 +263,10 @@ where
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
         // Some codecs let the end of the stream end a frame. A truncated stream ends none (law 5).
-        let mut rest = io.take_unread();
-        while end == EndOfStream::CloseNotify {
-            let answered = match self.codec.decode_eof(&mut rest) {
-                Ok(None) => break,
-                Ok(Some(frame)) => self.answer(frame),
-                Err(error) => Err(ProtocolError::new(error.to_string())),
-            };
-            if let Err(error) = answered {
-                return io.fail(error);
-            }
+        if end == EndOfStream::CloseNotify
+            && let Err(error) = self.last_frames(&mut io.take_unread())
+        {
+            return io.fail(error);
         }
         io.close();
     }

@@ -73,6 +73,14 @@ fn io_reason(error: io::Error) -> Reason {
 }
 
 impl Start {
+    /// The phase that a connection begins in.
+    pub(crate) fn phase(&self) -> Phase {
+        match self {
+            Start::Dial { .. } | Start::Dialing { .. } => Phase::Dialing,
+            Start::Accepted { .. } | Start::Socket { .. } | Start::Done => Phase::Handshaking,
+        }
+    }
+
     /// Dials or takes the socket, then shakes hands. Ready when the phase has moved on.
     pub(super) fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         match link.phase {
@@ -87,7 +95,12 @@ impl Start {
                 Err(reason) => link.fail(reason),
             },
             Phase::Handshaking if link.stream.is_none() => match ready!(self.poll_socket(cx)) {
-                Ok(stream) => link.stream = Some(stream),
+                Ok(stream) => {
+                    if let Some(address) = stream.peer_addr() {
+                        link.entry.set_address(address);
+                    }
+                    link.stream = Some(stream);
+                }
                 Err(reason) => link.fail(reason),
             },
             Phase::Handshaking => {

@@ -120,7 +120,7 @@ impl Supervisor {
     /// Admits a connection and gives it to a thread. This is the only place where a ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
     fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<(), Refusal> {
         let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat } = newcomer;
-        let mut ticket = self.books.admit(role, accepted, peer)?;
+        let mut ticket = self.books.admit(role, accepted, peer, start.phase())?;
         ticket.take_seat(seat);
         crate::telling::admitted(role);
         match self.workers.least_loaded() {

@@ -65,11 +65,8 @@ impl Books {
         self.shared.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn admit(&self, role: Role, accepted: bool, peer: Peer) -> Result<Ticket, Refusal> {
-        let phase = match role {
-            Role::Client => Phase::Dialing,
-            Role::Server => Phase::Handshaking,
-        };
+    /// Mints a ticket, or says why not. `phase`: the phase that the connection begins in.
+    pub(crate) fn admit(&self, role: Role, accepted: bool, peer: Peer, phase: Phase) -> Result<Ticket, Refusal> {
         let entry = self.register().admit(accepted, phase, |id| Arc::new(Entry::new(id, role, peer, phase)))?.clone();
         Ok(Ticket { books: self.clone(), entry, load: None, _seat: None })
     }

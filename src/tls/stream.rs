@@ -276,11 +276,13 @@ impl TlsStream {
     }
 
     /// Whether our close_notify was taken by the operating system.
+    #[cfg(test)]
     pub(crate) fn close_notify_sent(&self) -> bool {
         self.close_notify_sent
     }
 
     /// Whether the peer's close_notify was read.
+    #[cfg(test)]
     pub(crate) fn close_notify_received(&self) -> bool {
         self.end == Some(ReadEvent::CloseNotify)
     }

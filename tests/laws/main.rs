@@ -5,7 +5,13 @@
 mod stage;
 
 mod closing;
+mod connecting;
 mod events;
 mod framed;
+mod listening;
 mod losing;
+mod scale;
+mod stopping;
+mod system;
+mod teardown;
 mod writing;

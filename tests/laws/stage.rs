@@ -14,7 +14,7 @@ use exeunt::{
     Adopt, Books, ClientTls, Connected, Connection, Data, Draining, Eof, Events, Handle, Io, Ledger, Lost, Owner,
     Protocol, ProtocolError, ServerTls, Socket, Stop, StopPlan, Supervisor, tls::SelfSigned,
 };
-use openssl::ssl::{Ssl, SslAcceptor, SslMethod, SslVerifyMode};
+use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
     sync::mpsc,
@@ -112,16 +112,6 @@ impl RawPeer {
     pub async fn accept(pipe: DuplexStream) -> Self {
         let mut peer = RawPeer { stream: Box::pin(SslStream::new(server_ssl(), Quiet(pipe)).unwrap()) };
         peer.stream.as_mut().accept().await.unwrap();
-        peer
-    }
-
-    /// A client that has shaken hands, and verifies nothing.
-    pub async fn connect(pipe: DuplexStream) -> Self {
-        let mut builder = openssl::ssl::SslConnector::builder(SslMethod::tls()).unwrap();
-        builder.set_verify(SslVerifyMode::NONE);
-        let ssl = builder.build().configure().unwrap().verify_hostname(false).into_ssl("localhost").unwrap();
-        let mut peer = RawPeer { stream: Box::pin(SslStream::new(ssl, Quiet(pipe)).unwrap()) };
-        peer.stream.as_mut().connect().await.unwrap();
         peer
     }
 
@@ -280,7 +270,8 @@ pub struct Scene {
     pub connection: Handle<Events>,
     pub script: Script,
     pub peer: RawPeer,
-    pub owner: Addr<Recorder>,
+    /// Held, so that the owner lives as long as the scene.
+    pub _owner: Addr<Recorder>,
 }
 
 impl Scene {
@@ -293,7 +284,7 @@ impl Scene {
         let (owner, mut script) = Recorder::start_new();
         let (connection, peer) = meet_with(&supervisor, Events::new(&Owner::new(owner.clone())), change).await;
         script.connected().await;
-        Scene { supervisor, books, connection, script, peer, owner }
+        Scene { supervisor, books, connection, script, peer, _owner: owner }
     }
 
     /// The stop, and that the one `Lost` was the last that the owner saw.
@@ -362,9 +353,4 @@ pub async fn end_of<P: Protocol>(connection: &Handle<P>) -> Lost {
             None => tokio::task::yield_now().await,
         }
     }
-}
-
-/// Open descriptors of this process.
-pub fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
