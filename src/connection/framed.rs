@@ -182,17 +182,19 @@ where
         if framed.calls.len() >= framed.most || framed.held_bytes >= mark {
             return Parked::now(Err(CallError::TooMany));
         }
-        let mut frame = BytesMut::new();
-        if let Err(error) = framed.codec.encode(call.item, &mut frame) {
-            return Parked::now(Err(CallError::Encode(error.to_string())));
-        }
-        let upto = if framed.held.is_empty() && io.is_writable() {
-            io.write_bytes(frame.freeze());
-            Some(io.link().accepted)
+        let encoded = if framed.held.is_empty() && io.is_writable() {
+            io.write_with(|buffer| framed.codec.encode(call.item, buffer)).map(|()| Some(io.link().accepted))
         } else {
-            framed.held_bytes += frame.len();
-            framed.held.push_back(frame.freeze());
-            None
+            let mut frame = BytesMut::new();
+            framed.codec.encode(call.item, &mut frame).map(|()| {
+                framed.held_bytes += frame.len();
+                framed.held.push_back(frame.freeze());
+                None
+            })
+        };
+        let upto = match encoded {
+            Ok(upto) => upto,
+            Err(error) => return Parked::now(Err(CallError::Encode(error.to_string()))),
         };
         let (reply, parked) = Reply::later();
         let deadline = call.within.or(framed.within).map(|within| (Instant::now() + within, within));

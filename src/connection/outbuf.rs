@@ -9,8 +9,8 @@ const COALESCE_BELOW: usize = 4096;
 
 /// A queue of bytes. It holds no memory when it is empty.
 ///
-/// Bytes only ever leave at the front, by [`advance`](OutBuf::advance), and what is at the front is not changed by a push: so a write that OpenSSL has to be offered again
-/// begins with the same bytes, as `SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER` wants.
+/// Bytes only ever leave at the front, by [`advance`](OutBuf::advance); a push may move the front or make it longer, never shorter or other. That is what OpenSSL wants of a write that it has to be
+/// offered again: the same bytes at least, anywhere (`SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER`).
 #[derive(Debug, Default)]
 pub(crate) struct OutBuf {
     chunks: VecDeque<Bytes>,
@@ -41,28 +41,39 @@ impl OutBuf {
         self.chunks.push_back(bytes);
     }
 
+    /// Lets `encode` write at the end; what it wrote is taken back when it fails. How many bytes came.
+    pub(crate) fn push_with<E>(&mut self, encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<usize, E> {
+        // A codec may look at what is in its buffer, so it is given what it knows: one that begins with its own frame.
+        let mut frame =
+            if self.tail.is_empty() { std::mem::take(&mut self.tail) } else { self.tail.split_off(self.tail.len()) };
+        encode(&mut frame)?;
+        let n = frame.len();
+        // Where the frame was not moved by growing, this joins two halves of one allocation and copies nothing.
+        self.tail.unsplit(frame);
+        self.len += n;
+        Ok(n)
+    }
+
     /// The bytes to write next: empty only when all are written.
-    ///
-    /// The tail is sealed once it is at the front, because a later push could move it while OpenSSL holds a half-written record of it, and could make
-    /// the retry longer, but never shorter: both are allowed. It is sealed all the same to keep one way of advancing.
-    pub(crate) fn front(&mut self) -> &[u8] {
-        if self.chunks.is_empty() {
-            self.seal_tail();
-        }
-        self.chunks.front().map_or(&[], |chunk| chunk)
+    pub(crate) fn front(&self) -> &[u8] {
+        self.chunks.front().map_or(&self.tail, |chunk| chunk)
     }
 
     pub(crate) fn advance(&mut self, n: usize) {
         self.len -= n;
-        if let Some(chunk) = self.chunks.front_mut() {
-            chunk.advance(n);
-            if chunk.is_empty() {
-                self.chunks.pop_front();
-            }
-        }
         if self.len == 0 {
             // An idle connection holds no buffer (law 8).
             *self = OutBuf::default();
+            return;
+        }
+        match self.chunks.front_mut() {
+            Some(chunk) => {
+                chunk.advance(n);
+                if chunk.is_empty() {
+                    self.chunks.pop_front();
+                }
+            }
+            None => self.tail.advance(n),
         }
     }
 
@@ -101,6 +112,26 @@ mod tests {
             assert_eq!(out.len(), expected.len());
             assert_eq!(drain(&mut out, step), expected);
         }
+    }
+
+    #[test]
+    fn an_encoder_that_fails_leaves_nothing() {
+        let mut out = OutBuf::default();
+        out.push_slice(b"before ");
+        let failed = out.push_with(|buffer| {
+            buffer.extend_from_slice(b"half a frame");
+            Err(())
+        });
+        assert_eq!(failed, Err(()));
+        assert_eq!(
+            out.push_with(|buffer| {
+                assert!(buffer.is_empty());
+                buffer.extend_from_slice(b"after");
+                Ok::<_, ()>(())
+            }),
+            Ok(5)
+        );
+        assert_eq!((out.front(), out.len()), (&b"before after"[..], 12));
     }
 
     #[test]
