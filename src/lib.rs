@@ -1,16 +1,80 @@
-//! TLS connections as actors, under a supervisor whose stop waits for the end of every one of them and says how it ended.
+//! TLS connections as actors, under a supervisor whose stop waits for the end of every one of them, and says how each ended.
+//!
+//! A program that speaks TLS has to shut down *asynchronously*: write what it owes, send close_notify, wait a bounded time for the peer's, and only then close the socket. Most clients drop their
+//! connections instead, and nobody learns what became of them. Here every connection ends in exactly one [`Lost`], whatever happens, and the answer to a [`Stop`] is a [`Ledger`] that says how.
+//!
+//! ```no_run
+//! use exeunt::{Call, Connect, Lines, Supervisor};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     exeunt::run(Supervisor::default(), |supervisor| async move {
+//!         let connection = supervisor
+//!             .send(Connect::to("localhost:4433", Lines::default()).trust_file("ca.pem"))
+//!             .await??;
+//!         println!("{}", connection.send(Call::new("ping")).await??);
+//!         Ok(())
+//!     }) // the future's end, SIGTERM, SIGINT or a bare System::stop: drain, print the ledger, exit by its verdict
+//! }
+//! ```
+//!
+//! # What holds, whatever happens
+//!
+//! 1. **One `Lost`** for every connection that was admitted: a refused dial, a failed handshake, a clean close, a truncation, a reset, a panic, a runtime torn down.
+//! 2. **Order**: `Connected` at most once, data, at most one end of stream, `Lost`, nothing after it; and no callback from inside your own call.
+//! 3. **`Lost` means gone**: the socket is closed and the TLS state is freed.
+//! 4. **A close delivers** what was accepted before it, or `Lost` says how many bytes were not sent, and why.
+//! 5. **No silent truncation**: an end of stream without close_notify is [`Reason::Truncated`].
+//! 6. **A stop waits** for the last `Lost`, and never longer than its [`StopPlan`]; who comes after it is refused, and told.
+//! 7. **The manager never blocks**: a thousand peers that never answer cost one deadline.
+//! 8. **Memory is bounded** by the marks of [`Options`]; an idle connection holds no buffer.
+//! 9. **Every end is told**: a row for each connection that was alive when the stop began, and totals by reason.
+//!
+//! Not claimed: that the peer's *application* processed what its TCP acknowledged, and that anything survives SIGKILL.
+//!
+//! # Where to begin
+//!
+//! | to | see |
+//! |---|---|
+//! | run an application | [`run`], [`Run`] |
+//! | connect, listen, adopt a socket | [`Supervisor`], [`Connect`], [`Listen`], [`Adopt`] |
+//! | call and get replies | [`Framed`], [`Lines`], [`Call`] |
+//! | own connections by messages | [`Events`], [`Owner`], [`Connected`], [`Data`], [`Eof`], [`Draining`], [`Lost`] |
+//! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
+//! | configure TLS | [`ClientTls`], [`ServerTls`] |
+//! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
+//! | watch | [`Roll`], [`Subscribe`], `tracing`, the feature `metrics` |
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `serde` | yes | `Lost` and `Ledger` serialize |
+//! | `systemd` | yes | `READY=1`, `STOPPING=1` and progress for systemd; `sockets_from_systemd` |
+//! | `metrics` | no | counters, a gauge and a histogram through the [`metrics`](https://docs.rs/metrics) facade: `exeunt_connections` by role, `exeunt_connections_lost_total` by role, phase and reason, `exeunt_connection_age_seconds`, `exeunt_bytes_total` by direction |
+//! | `vendored` | no | builds OpenSSL from source |
+//! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |
 #![deny(unsafe_code)]
 
-mod connection;
-pub mod dial;
-pub mod fate;
+// In the order in which to read them: each imports only from those above it.
 pub mod lifecycle;
-mod listener;
-mod supervisor;
-mod system;
-mod telling;
+
+pub mod fate;
+
 mod ticket;
+
 pub mod tls;
+
+pub mod dial;
+
+mod connection;
+
+mod supervisor;
+
+mod listener;
+
+mod system;
+
+mod telling;
 
 pub use connection::{
     Abort, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended, Eof,
