@@ -89,7 +89,7 @@ pub use fate::{
 pub use lifecycle::Phase;
 pub use listener::{Listen, ListenError, Listening, Resume, Suspend};
 pub use supervisor::{
-    Adopt, Connect, Progress, Remaining, Roll, Stage, Stop, StopPlan, Subscribe, Subscription, Supervisor,
+    Adopt, Connect, Evict, Progress, Remaining, Roll, Stage, Stop, StopPlan, Subscribe, Subscription, Supervisor,
 };
 #[cfg(feature = "systemd")]
 pub use system::sockets_from_systemd;

@@ -8,7 +8,7 @@ use super::StopPlan;
 use crate::{
     connection::{ConnectError, Handle, Options, Protocol, Secure, Start, option_setters},
     dial::{DialOptions, Resolver, SystemResolver, Target, TargetError},
-    fate::{Ledger, Peer, Role},
+    fate::{ConnectionId, Ledger, Peer, Role},
     ticket::RollEntry,
     tls::{ClientTls, ServerTls, Socket, TlsConfigError},
 };
@@ -163,6 +163,26 @@ impl<P: Protocol> Adopt<P> {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Vec<RollEntry>")]
 pub struct Roll;
+
+/// Ends one connection by its number, in whatever phase it is: one that [`Roll`] shows to be stuck, say. Answers whether there is such a connection; its [`Lost`](crate::Lost) comes as always.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "bool")]
+pub struct Evict {
+    pub(super) id: ConnectionId,
+    pub(super) abort: bool,
+}
+
+impl Evict {
+    /// Close it gracefully; before it is open, that cancels it.
+    pub fn close(id: ConnectionId) -> Self {
+        Evict { id, abort: false }
+    }
+
+    /// Abort it: nothing more is written and nobody is waited for.
+    pub fn abort(id: ConnectionId) -> Self {
+        Evict { id, abort: true }
+    }
+}
 
 /// Ends everything, by a plan. Answers with the ledger after the last [`Lost`](crate::Lost): when it does, no socket, task, thread or timer of the supervisor's is left.
 ///

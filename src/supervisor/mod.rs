@@ -15,7 +15,7 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, StreamHandler};
 use tokio::sync::{broadcast, mpsc};
 
-pub use messages::{Adopt, Connect, Roll, Stop};
+pub use messages::{Adopt, Connect, Evict, Roll, Stop};
 pub use plan::{Stage, StopPlan};
 pub use progress::{Progress, Remaining, Subscribe, Subscription};
 
@@ -303,6 +303,21 @@ impl Handler<Roll> for Supervisor {
 
     fn handle(&mut self, _: Roll, _: &mut Self::Context) -> Self::Result {
         self.books.roll()
+    }
+}
+
+impl Handler<Evict> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, evict: Evict, _: &mut Self::Context) -> bool {
+        let entry = self.books.find(evict.id);
+        if let Some(entry) = &entry {
+            entry.order(|orders| match evict.abort {
+                true => orders.abort = true,
+                false => orders.close = true,
+            });
+        }
+        entry.is_some()
     }
 }
 

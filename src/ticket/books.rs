@@ -122,6 +122,10 @@ impl Books {
         self.register().outstanding()
     }
 
+    pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Entry>> {
+        self.register().find(id).cloned()
+    }
+
     pub(crate) fn alive(&self) -> Vec<Arc<Entry>> {
         self.register().alive().cloned().collect()
     }

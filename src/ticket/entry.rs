@@ -100,6 +100,8 @@ pub(crate) struct Orders {
     pub kill_at: Option<Instant>,
     /// Close now.
     pub close: bool,
+    /// Abort now.
+    pub abort: bool,
     /// Your owner is gone.
     pub owner_gone: bool,
     /// You have been idle for a while: give back what you do not need.

@@ -143,6 +143,10 @@ impl<T> Register<T> {
         self.alive.len()
     }
 
+    pub(crate) fn find(&self, id: ConnectionId) -> Option<&T> {
+        self.alive.get(&id).map(|alive| &alive.entry)
+    }
+
     /// Those that are alive, in no order.
     pub(crate) fn alive(&self) -> impl Iterator<Item = &T> {
         self.alive.values().map(|alive| &alive.entry)

@@ -5,6 +5,7 @@
 mod stage;
 
 mod closing;
+mod conformance;
 mod connecting;
 mod events;
 mod framed;

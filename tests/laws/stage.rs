@@ -110,9 +110,13 @@ impl AsyncWrite for Quiet {
 impl RawPeer {
     /// A server that has shaken hands.
     pub async fn accept(pipe: DuplexStream) -> Self {
+        RawPeer::try_accept(pipe).await.unwrap()
+    }
+
+    pub async fn try_accept(pipe: DuplexStream) -> Result<Self, openssl::ssl::Error> {
         let mut peer = RawPeer { stream: Box::pin(SslStream::new(server_ssl(), Quiet(pipe)).unwrap()) };
-        peer.stream.as_mut().accept().await.unwrap();
-        peer
+        peer.stream.as_mut().accept().await?;
+        Ok(peer)
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {
