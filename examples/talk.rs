@@ -183,15 +183,20 @@ async fn converse(
     }
 }
 
+/// A write is about so long: what fits a TLS record.
+const PIECE: usize = 16 * 1024;
+
 /// Sends so many lines. Awaiting each write lets a slow peer slow us.
 async fn send_lines(connection: Handle<Events>, lines: u64, talker: Addr<Talker>) {
-    let mut bytes = 0;
+    let (mut bytes, mut piece) = (0, String::new());
     for n in 1..=lines {
-        let line = format!("line {n} of {lines}\n");
-        bytes += line.len() as u64;
-        // How a connection ended is told by its `Lost`.
-        if connection.write(line).await.is_err() {
-            return;
+        piece.push_str(&format!("line {n} of {lines}\n"));
+        if n == lines || piece.len() >= PIECE {
+            bytes += piece.len() as u64;
+            // How a connection ended is told by its `Lost`.
+            if connection.write(std::mem::take(&mut piece)).await.is_err() {
+                return;
+            }
         }
     }
     talker.do_send(Sent { id: connection.id(), bytes });
@@ -229,7 +234,7 @@ fn read_input() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
     }
     let (sender, receiver) = mpsc::channel(1);
     std::thread::Builder::new().name("stdin".into()).spawn(move || {
-        let mut buffer = vec![0; 16 * 1024];
+        let mut buffer = vec![0; PIECE];
         loop {
             let piece = match stdin.read(&mut buffer) {
                 Ok(0) => return,
