@@ -8,7 +8,10 @@ mod common;
 use std::{collections::HashMap, error::Error, process::ExitCode, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, ResponseActFuture, WrapFuture, fut::ActorFutureExt};
-use common::echo::{self, Echo};
+use common::{
+    command::say,
+    echo::{self, Echo},
+};
 use exeunt::{
     Close, Connect, Connected, ConnectionId, Data, Draining, Eof, Events, Handle, Lost, Owner, Role, Roll, Supervisor,
     Write,
@@ -50,7 +53,7 @@ impl Handler<Connected> for Reader {
 
     fn handle(&mut self, connected: Connected, _: &mut Self::Context) {
         let Connected { id, peer, connection } = connected;
-        println!("{id}: connected to {peer}");
+        say(format_args!("{id}: connected to {peer}"));
         // Not awaited: it is the only write, so nothing has to be slowed down.
         connection.do_send(Write::new(vec![b'.'; WORK]));
         self.reading.insert(id, Reading { connection, received: 0, pieces: 0, busy: false });
@@ -64,7 +67,7 @@ impl Handler<Data> for Reader {
     fn handle(&mut self, Data { id, bytes }: Data, _: &mut Self::Context) -> Self::Result {
         if let Some(reading) = self.reading.get_mut(&id) {
             if reading.busy {
-                println!("{id}: this is never printed: one piece at a time");
+                say(format_args!("{id}: this is never printed: one piece at a time"));
             }
             reading.busy = true;
         }
@@ -80,7 +83,7 @@ impl Reader {
         reading.pieces += 1;
         reading.received += bytes;
         if reading.received == WORK {
-            println!("{id}: {WORK} bytes in {} pieces, one at a time", reading.pieces);
+            say(format_args!("{id}: {WORK} bytes in {} pieces, one at a time", reading.pieces));
         }
         if reading.received == WORK + GOODBYE.len() {
             // All that we wanted. From here on no data comes, and the next message is the `Lost`.
@@ -99,7 +102,7 @@ impl Handler<Draining> for Reader {
     /// The stop waits for us, until `until`: there is time for a word and its echo.
     fn handle(&mut self, Draining { id, until }: Draining, _: &mut Self::Context) {
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        println!("{id}: draining; there are {:.0} s to finish", left.as_secs_f64());
+        say(format_args!("{id}: draining; there are {:.0} s to finish", left.as_secs_f64()));
         if let Some(reading) = self.reading.get(&id) {
             reading.connection.do_send(Write::new(GOODBYE));
         }
@@ -111,7 +114,7 @@ impl Handler<Eof> for Reader {
 
     /// When this returns, the connection closes by itself.
     fn handle(&mut self, Eof { id, clean }: Eof, _: &mut Self::Context) {
-        println!("{id}: the peer will send no more{}", if clean { "" } else { ", and did not say so" });
+        say(format_args!("{id}: the peer will send no more{}", if clean { "" } else { ", and did not say so" }));
     }
 }
 
@@ -119,7 +122,7 @@ impl Handler<Lost> for Reader {
     type Result = ();
 
     fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
-        println!("{}: {}", lost.id, lost.reason);
+        say(format_args!("{}: {}", lost.id, lost.reason));
         self.reading.remove(&lost.id);
     }
 }
@@ -139,7 +142,7 @@ async fn scene(supervisor: Addr<Supervisor>) -> Result<(), Box<dyn Error>> {
     }
     tokio::time::sleep(THOUGHT / 2).await;
     for entry in supervisor.send(Roll).await?.iter().filter(|entry| entry.role == Role::Client) {
-        println!("{}: {}, waits for {}", entry.id, entry.phase, entry.waiting_for);
+        say(format_args!("{}: {}, waits for {}", entry.id, entry.phase, entry.waiting_for));
     }
     all_came.await?;
     Ok(())

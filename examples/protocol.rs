@@ -13,6 +13,7 @@ use std::{
 
 use actix::{Addr, Context, Handler, Message, ResponseFuture};
 use bytes::BytesMut;
+use common::command::say;
 use exeunt::{Connect, Connection, Io, Protocol, ProtocolError, Supervisor};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -147,13 +148,13 @@ async fn run(supervisor: Addr<Supervisor>) -> Result<(), Box<dyn Error>> {
 
     let one = supervisor.send(Connect::to(&target, Client::default()).tls(&tls)).await??;
     let another = supervisor.send(Connect::to(&target, Client::default()).tls(&tls)).await??;
-    println!("before: {:?}", one.send(Get("play")).await??);
+    say(format_args!("before: {:?}", one.send(Get("play")).await??));
     one.send(Set("play", "The Winter's Tale")).await??;
     // Asked before the first is answered: they go out together, and are answered in turn.
     let (play, direction) = tokio::join!(another.send(Get("play")), another.send(Get("direction")));
-    println!("after:  {:?} and {:?}", play??, direction??);
+    say(format_args!("after:  {:?} and {:?}", play??, direction??));
 
     // A protocol error: the server ends the connection, and whoever asked is told that there is no answer.
-    println!("a bad question: {:?}", another.send(Get("play with many words")).await?);
+    say(format_args!("a bad question: {:?}", another.send(Get("play with many words")).await?));
     Ok(())
 }

@@ -67,6 +67,11 @@ pub fn text(parser: &mut lexopt::Parser, option: &str) -> Result<String, Early> 
     text.into_string().map_err(|text| Early::wrong(format!("the value of {option} is not UTF-8: {text:?}")))
 }
 
+/// A line on standard output. Unlike `println!` it does not panic when nobody reads that.
+pub fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// A line for people, on standard error. Unlike `eprintln!` it does not panic when nobody reads that.
 pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
