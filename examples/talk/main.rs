@@ -1,11 +1,13 @@
 //! A TLS client: sends lines, prints what comes back, closes, and tells how every connection ended.
 //!
-//! One actor owns all connections and is told of them by messages: [`Connected`], [`Data`], [`Eof`], [`Draining`], [`Lost`].
+//! One actor, [`Talker`], owns all connections and is told of them by messages; this file asks for them and sends.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod printer;
+mod talker;
 
 use std::{
-    collections::{HashMap, HashSet},
     error::Error,
     io::{self, Read},
     process::ExitCode,
@@ -13,22 +15,14 @@ use std::{
     time::Duration,
 };
 
-use actix::prelude::*;
+use actix::{Actor, Addr};
 use bytes::Bytes;
-use common::{
-    command::{self, Early},
-    report,
-};
-use exeunt::{
-    ClientTls, Close, Connect, Connected, ConnectionId, Data, Draining, Eof, Events, Handle, Ledger, Lost, Owner, Run,
-    StopPlan, Supervisor, Target,
-};
+use common::command::{self, Early};
+use exeunt::{ClientTls, Connect, Events, Handle, Owner, Run, StopPlan, Supervisor, Target};
 use futures_util::{StreamExt, future::join_all, stream};
-use serde::Serialize;
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use printer::Printer;
+use talker::{Sent, Talker, Told};
+use tokio::sync::{mpsc, watch};
 
 const USAGE: &str = "\
 usage: talk HOST:PORT [options]
@@ -55,9 +49,6 @@ Exit code: 0 clean, 1 connections were killed at the deadline of a stop, 2 bad i
 
 /// Dials at a time, at most. Chosen arbitrarily.
 const AT_A_TIME: usize = 64;
-
-/// Where nothing has come for so long after everything was sent, nothing is expected.
-const QUIET: Duration = Duration::from_secs(1);
 
 struct Options {
     target: Target,
@@ -147,7 +138,7 @@ async fn converse(
     printer: Rc<Printer>,
 ) -> Result<(), Box<dyn Error>> {
     let (told, mut telling) = watch::channel(Told::default());
-    let talker = Talker { printer, hold: options.hold, talks: HashMap::new(), told }.start();
+    let talker = Talker::new(printer, options.hold, told).start();
     let owner = Owner::new(talker.clone());
     let target = options.target.to_string();
     let connect = || Connect::to(&target, Events::new(&owner)).tls(&tls).linger(options.plan.linger);
@@ -249,226 +240,4 @@ fn read_input() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
         }
     })?;
     Ok(receiver)
-}
-
-/// What `converse` waits for.
-#[derive(Default)]
-struct Told {
-    lost: u64,
-    /// The first connection that did not end as it should.
-    unexpected: Option<Lost>,
-    /// Standard output is closed or broken.
-    output: Option<(io::ErrorKind, String)>,
-}
-
-/// The owner of all connections.
-struct Talker {
-    printer: Rc<Printer>,
-    hold: bool,
-    talks: HashMap<ConnectionId, Talk>,
-    told: watch::Sender<Told>,
-}
-
-/// A connection, as its owner sees it.
-struct Talk {
-    connection: Handle<Events>,
-    /// How much, once everything was sent.
-    sent: Option<u64>,
-    received: u64,
-    heard: Instant,
-}
-
-impl Talk {
-    /// Closes when everything was sent and there is nothing more to expect. It may be said more than once.
-    fn close_if_done(&self, now: Instant) {
-        if self.sent.is_some_and(|sent| sent == self.received || now - self.heard >= QUIET) {
-            self.connection.do_send(Close::new());
-        }
-    }
-}
-
-/// Everything was accepted for sending.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Sent {
-    id: ConnectionId,
-    bytes: u64,
-}
-
-impl Talker {
-    fn printed(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.told.send_modify(|told| told.output = Some((error.kind(), error.to_string())));
-        }
-    }
-}
-
-impl Actor for Talker {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        if !self.hold {
-            context.run_interval(QUIET / 10, |talker, _| {
-                let now = Instant::now();
-                talker.talks.values().for_each(|talk| talk.close_if_done(now));
-            });
-        }
-    }
-}
-
-impl Handler<Connected> for Talker {
-    type Result = ();
-
-    fn handle(&mut self, connected: Connected, _: &mut Self::Context) {
-        let printed = self.printer.connected(&connected);
-        self.printed(printed);
-        let Connected { id, connection, .. } = connected;
-        self.talks.insert(id, Talk { connection, sent: None, received: 0, heard: Instant::now() });
-    }
-}
-
-impl Handler<Data> for Talker {
-    type Result = ();
-
-    fn handle(&mut self, data: Data, _: &mut Self::Context) {
-        let printed = self.printer.data(&data);
-        self.printed(printed);
-        if let Some(talk) = self.talks.get_mut(&data.id) {
-            talk.received += data.bytes.len() as u64;
-            talk.heard = Instant::now();
-            if !self.hold {
-                talk.close_if_done(talk.heard);
-            }
-        }
-    }
-}
-
-impl Handler<Sent> for Talker {
-    type Result = ();
-
-    fn handle(&mut self, Sent { id, bytes }: Sent, _: &mut Self::Context) {
-        if let Some(talk) = self.talks.get_mut(&id) {
-            talk.sent = Some(bytes);
-            talk.heard = Instant::now();
-            if !self.hold {
-                talk.close_if_done(talk.heard);
-            }
-        }
-    }
-}
-
-impl Handler<Eof> for Talker {
-    type Result = ();
-
-    /// When this returns, the connection closes by itself.
-    fn handle(&mut self, eof: Eof, _: &mut Self::Context) {
-        let printed = self.printer.eof(eof);
-        self.printed(printed);
-    }
-}
-
-impl Handler<Draining> for Talker {
-    type Result = ();
-
-    /// Whoever sends us a signal does not want to wait for an answer: what was accepted is sent, and that is all.
-    fn handle(&mut self, draining: Draining, _: &mut Self::Context) {
-        if let Some(talk) = self.talks.get(&draining.id) {
-            talk.connection.do_send(Close::new());
-        }
-    }
-}
-
-impl Handler<Lost> for Talker {
-    type Result = ();
-
-    fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
-        self.talks.remove(&lost.id);
-        let printed = self.printer.lost(&lost);
-        self.printed(printed);
-        self.told.send_modify(|told| {
-            told.lost += 1;
-            if !lost.reason.is_expected() {
-                told.unexpected.get_or_insert(lost);
-            }
-        });
-    }
-}
-
-/// Prints for people or as JSON. A write to standard output may block, and everything waits with it: like any filter, we are no faster than whoever reads us.
-struct Printer {
-    json: bool,
-    /// Of whom the end was printed.
-    ended: std::cell::RefCell<HashSet<ConnectionId>>,
-}
-
-impl Printer {
-    fn new(json: bool) -> Self {
-        Printer { json, ended: Default::default() }
-    }
-
-    fn connected(&self, connected: &Connected) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            id: u64,
-            peer: &'a str,
-            address: Option<String>,
-        }
-        let Connected { id, peer, .. } = connected;
-        if self.json {
-            let address = peer.address.map(|address| address.to_string());
-            return report::event("connected", Fields { id: id.get(), peer: &peer.name, address });
-        }
-        command::note(format_args!("connection {id} ({peer}) is open"));
-        Ok(())
-    }
-
-    fn data(&self, Data { id, bytes }: &Data) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            id: u64,
-            bytes: usize,
-            text: &'a str,
-        }
-        if self.json {
-            let text = String::from_utf8_lossy(bytes);
-            return report::event("data", Fields { id: id.get(), bytes: bytes.len(), text: &text });
-        }
-        report::bytes(bytes)
-    }
-
-    fn eof(&self, Eof { id, clean }: Eof) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Fields {
-            id: u64,
-            clean: bool,
-        }
-        if self.json {
-            return report::event("eof", Fields { id: id.get(), clean });
-        }
-        let how = if clean { "by close_notify" } else { "without close_notify" };
-        command::note(format_args!("connection {id}: the peer will send no more, it said so {how}"));
-        Ok(())
-    }
-
-    fn lost(&self, lost: &Lost) -> io::Result<()> {
-        if !self.ended.borrow_mut().insert(lost.id) {
-            return Ok(());
-        }
-        if self.json {
-            return report::event("lost", lost);
-        }
-        command::note(lost);
-        Ok(())
-    }
-
-    /// The last that is printed. The ends of a stop are all in it; those which are still in the owner's mailbox are printed first.
-    fn ledger(&self, ledger: &Ledger) {
-        for row in &ledger.rows {
-            report::told(self.lost(&row.lost));
-        }
-        match self.json {
-            true => report::ledger(ledger, true),
-            false => command::note(ledger),
-        }
-    }
 }
