@@ -6,6 +6,7 @@ Nothing sleeps: each wait is for a line or for an exit, and has a deadline.
 """
 
 import json
+import os
 import pathlib
 import queue
 import signal
@@ -197,10 +198,45 @@ def refused(debug, work):
             until = time.monotonic() + DEADLINE
             while talk.line(until) is not None:
                 pass
-            check(talk.process.wait(timeout=DEADLINE) > 0, talk, "the exit code does not tell that it failed")
+            code = talk.process.wait(timeout=DEADLINE)
+            check(code == 3, talk, f"the exit code is {code}, not 3")
             last = talk.lines[-1] if talk.lines else ""
             check(is_event(last, "ledger"), talk, "the last line is not the ledger's event")
             check(json.loads(last)["by_reason"] == {"dial_failed": 1}, talk, "the reason is not dial_failed")
+
+
+def wrong(debug, work):
+    """Bad input is told in one sentence on standard error, with exit code 2, before anything is connected to; nothing is on standard output."""
+    missing = str(work / "missing.pem")
+    for arguments in (
+        ["quickstart", "--connections", "none"],
+        ["talk"],
+        ["talk", "localhost"],
+        ["talk", "localhost:4433", "--lines", "-1"],
+        ["talk", "localhost:4433", "--ca", missing],
+        ["echo_server"],
+        ["echo_server", "--port", "65536"],
+        ["echo_server", "--port", "0", "--cert", missing, "--key", missing],
+    ):
+        name, *rest = arguments
+        print(f"   {' '.join(arguments)}", flush=True)
+        done = subprocess.run([debug / name, *rest], cwd=work, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE)
+        if done.returncode != 2 or done.stdout or not done.stderr.startswith("error: ") or done.stderr.count("\n") != 1:
+            raise Failed(f"{' '.join(arguments)}: exit code {done.returncode}, and it printed:\n{done.stdout}{done.stderr}")
+
+
+def unread(debug, work):
+    """Nobody reads the output: no panic."""
+    for name, *arguments in (["quickstart"], ["quickstart", "--json"], ["protocol"], ["owner"], ["talk", "--help"]):
+        print(f"   {name} {' '.join(arguments)} >&-", flush=True)
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            done = subprocess.run([debug / name, *arguments], cwd=work, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+        finally:
+            os.close(writing)
+        if done.returncode != 0 or "panicked" in done.stderr:
+            raise Failed(f"{name}: exit code {done.returncode}, and it printed:\n{done.stderr}")
 
 
 def main():
@@ -215,6 +251,8 @@ def main():
         alone(debug, work, "owner")
         echo(debug, work)
         refused(debug, work)
+        wrong(debug, work)
+        unread(debug, work)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ pub(crate) use options::option_setters;
 pub use options::{LateData, Options};
 pub use protocol::{EndOfStream, Protocol, ProtocolError};
 pub use reply::Parked;
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Begin, Reply};
 pub(crate) use start::{Secure, Start};
 
 use crate::{

@@ -1,6 +1,7 @@
 //! Answering a message later, on the channel that actix made for it.
 
 use std::{
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     task::Context,
 };
@@ -24,7 +25,26 @@ pub struct Parked<T>(When<T>);
 #[derive(Debug)]
 enum When<T> {
     Now(T),
-    Later(Slot<T>),
+    Later(Slot<T>, Option<Begin>),
+}
+
+/// What is begun when the asker's channel is in its place.
+pub(crate) struct Begin(Box<dyn FnOnce() + Send>);
+
+impl Begin {
+    pub(crate) fn with(begin: impl FnOnce() + Send + 'static) -> Self {
+        Begin(Box::new(begin))
+    }
+
+    pub(crate) fn now(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begin")
+    }
 }
 
 type Slot<T> = Arc<Mutex<Option<OneshotSender<T>>>>;
@@ -32,7 +52,7 @@ type Slot<T> = Arc<Mutex<Option<OneshotSender<T>>>>;
 impl<T> Reply<T> {
     pub(crate) fn later() -> (Reply<T>, Parked<T>) {
         let slot = Slot::default();
-        (Reply(slot.clone()), Parked(When::Later(slot)))
+        (Reply(slot.clone()), Parked(When::Later(slot, None)))
     }
 
     pub(crate) fn send(self, value: T) {
@@ -59,6 +79,14 @@ impl<T> Parked<T> {
     pub(crate) fn now(value: T) -> Self {
         Parked(When::Now(value))
     }
+
+    /// Begins `what` once the answer has a way to the asker. For what another thread may answer before the handler has even returned: such an answer would find no channel, and be lost.
+    pub(crate) fn and_begin(self, what: Option<Begin>) -> Self {
+        match self.0 {
+            When::Later(slot, None) => Parked(When::Later(slot, what)),
+            when => Parked(when),
+        }
+    }
 }
 
 impl<A, M> MessageResponse<A, M> for Parked<M::Result>
@@ -68,7 +96,12 @@ where
 {
     fn handle(self, _: &mut A::Context, sender: Option<OneshotSender<M::Result>>) {
         match (self.0, sender) {
-            (When::Later(slot), sender) => *slot.lock().unwrap_or_else(PoisonError::into_inner) = sender,
+            (When::Later(slot, begin), sender) => {
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+                if let Some(begin) = begin {
+                    begin.now();
+                }
+            }
             (When::Now(value), Some(sender)) => drop(sender.send(value)),
             (When::Now(_), None) => {}
         }

@@ -20,7 +20,9 @@ pub use plan::{Stage, StopPlan};
 pub use progress::{Progress, Remaining, Subscribe, Subscription};
 
 use crate::{
-    connection::{ConnectError, ConnectReply, Connection, Handle, Options, Parked, Permit, Protocol, Reply, Start},
+    connection::{
+        Begin, ConnectError, ConnectReply, Connection, Handle, Options, Parked, Permit, Protocol, Reply, Start,
+    },
     dial::Resolver,
     fate::{Peer, Role},
     ticket::{Books, News, Refusal, RollEntry},
@@ -117,8 +119,9 @@ impl Supervisor {
         self.plan
     }
 
-    /// Admits a connection and gives it to a thread. This is the only place where a ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
-    fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<(), Refusal> {
+    /// Admits a connection and gives it to a thread: at once to this one; to another by what it returns, which is to be begun when whoever asked can be answered. This is the only place where a
+    /// ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
+    fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<Option<Begin>, Refusal> {
         let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat } = newcomer;
         let mut ticket = self.books.admit(role, accepted, peer, start.phase())?;
         ticket.take_seat(seat);
@@ -127,15 +130,18 @@ impl Supervisor {
             None => {
                 let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
                 actix_rt::spawn(newborn.into_child());
+                Ok(None)
             }
             Some((load, jobs)) => {
                 ticket.place(load);
                 let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
+                let jobs = jobs.clone();
                 // A thread that is gone drops the job, and with it the newborn: its ticket is spent as `Abandoned`.
-                let _ = jobs.send(Box::new(move || drop(actix_rt::spawn(newborn.into_child()))));
+                Ok(Some(Begin::with(move || {
+                    let _ = jobs.send(Box::new(move || drop(actix_rt::spawn(newborn.into_child()))));
+                })))
             }
         }
-        Ok(())
     }
 
     pub(crate) fn has_workers(&self) -> bool {
@@ -188,8 +194,13 @@ impl<P: Protocol> Handler<Admit<P>> for Supervisor {
 
     fn handle(&mut self, Admit(newcomer): Admit<P>, _: &mut Self::Context) {
         let peer = newcomer.peer.clone();
-        if let Err(refusal) = self.admit(newcomer) {
-            tracing::info!(%peer, %refusal, "an accepted connection was closed");
+        match self.admit(newcomer) {
+            Ok(begin) => {
+                if let Some(begin) = begin {
+                    begin.now();
+                }
+            }
+            Err(refusal) => tracing::info!(%peer, %refusal, "an accepted connection was closed"),
         }
     }
 }
@@ -292,7 +303,7 @@ impl Supervisor {
             seat: None,
         };
         match self.admit(newcomer) {
-            Ok(()) => parked,
+            Ok(begin) => parked.and_begin(begin),
             Err(refusal) => Parked::now(Err(refusal.into())),
         }
     }

@@ -1,6 +1,14 @@
 //! `run`: an application from its start to its exit code.
 
-use std::{fmt, future::poll_fn, pin::pin, process::ExitCode, sync::Arc, task::Poll};
+use std::{
+    fmt,
+    future::poll_fn,
+    io::{self, Write},
+    pin::pin,
+    process::ExitCode,
+    sync::Arc,
+    task::Poll,
+};
 
 use actix::{Actor, Addr, System};
 use tokio::sync::mpsc;
@@ -64,7 +72,7 @@ enum End<E> {
 impl Run {
     /// Under this supervisor.
     pub fn new(supervisor: Supervisor) -> Self {
-        Run { supervisor, tell: Box::new(|ledger| eprintln!("{ledger}")) }
+        Run { supervisor, tell: Box::new(|ledger| tell_people(ledger)) }
     }
 
     /// What is done with the ledger. Default: printed on standard error.
@@ -104,7 +112,7 @@ impl Run {
             let mut failed = false;
             let mut application = match end {
                 End::Application(Err(error)) => {
-                    eprintln!("error: {error}");
+                    tell_people(format_args!("error: {error}"));
                     failed = true;
                     None
                 }
@@ -148,6 +156,11 @@ impl Run {
             }
         })
     }
+}
+
+/// A line on standard error. `eprintln!` would panic when nobody reads that, and the stop with it.
+fn tell_people(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// SIGTERM and SIGINT.
