@@ -11,18 +11,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use actix::{Addr, Context, Handler, Message, ResponseFuture};
+use actix::{Addr, Context, Handler, Message};
 use bytes::BytesMut;
 use common::command::say;
-use exeunt::{Connect, Connection, Io, Protocol, ProtocolError, Supervisor};
-use tokio::{sync::oneshot, time::Instant};
+use exeunt::{Connect, Connection, Io, Lost, Parked, Protocol, ProtocolError, Reply, Supervisor};
+use tokio::time::Instant;
 
 // The client: a protocol, and two messages.
 
 /// Asks questions, and is answered in the same order.
 #[derive(Default)]
 struct Client {
-    asked: VecDeque<oneshot::Sender<Answer>>,
+    asked: VecDeque<Reply<Answer>>,
     draining: bool,
 }
 
@@ -30,14 +30,14 @@ struct Client {
 type Answer = Result<Option<String>, String>;
 
 impl Client {
-    /// Writes a line; the answer comes later, through the channel.
-    fn ask(&mut self, io: &mut Io<'_, Self>, line: String) -> ResponseFuture<Answer> {
-        let (answer, answered) = oneshot::channel();
+    /// Writes a line; the answer comes later.
+    fn ask(&mut self, io: &mut Io<'_, Self>, line: String) -> Parked<Answer> {
         if self.draining || !io.write(line.as_bytes()) {
-            return Box::pin(async { Err("the connection is closing".into()) });
+            return Parked::now(Err("the connection is closing".into()));
         }
-        self.asked.push_back(answer);
-        Box::pin(async { answered.await.unwrap_or_else(|_| Err("the connection was lost".into())) })
+        let (reply, parked) = Reply::later();
+        self.asked.push_back(reply);
+        parked
     }
 }
 
@@ -50,8 +50,7 @@ impl Protocol for Client {
                 _ => Err(format!("the server said {line:?}")),
             };
             let asked = self.asked.pop_front().ok_or_else(|| ProtocolError::new("an answer that nobody asked for"))?;
-            // Whoever asked may have gone away.
-            let _ = asked.send(answer);
+            asked.send(answer);
         }
         if self.draining && self.asked.is_empty() {
             io.close();
@@ -67,8 +66,8 @@ impl Protocol for Client {
         }
     }
 
-    fn lost(&mut self, _: &exeunt::Lost) {
-        self.asked.clear();
+    fn lost(&mut self, lost: &Lost) {
+        self.asked.drain(..).for_each(|asked| asked.send(Err(lost.to_string())));
     }
 }
 
@@ -78,7 +77,7 @@ impl Protocol for Client {
 struct Get(&'static str);
 
 impl Handler<Get> for Connection<Client> {
-    type Result = ResponseFuture<Answer>;
+    type Result = Parked<Answer>;
 
     fn handle(&mut self, Get(key): Get, context: &mut Context<Self>) -> Self::Result {
         let (client, mut io) = self.parts(context);
@@ -92,7 +91,7 @@ impl Handler<Get> for Connection<Client> {
 struct Set(&'static str, &'static str);
 
 impl Handler<Set> for Connection<Client> {
-    type Result = ResponseFuture<Answer>;
+    type Result = Parked<Answer>;
 
     fn handle(&mut self, Set(key, value): Set, context: &mut Context<Self>) -> Self::Result {
         let (client, mut io) = self.parts(context);

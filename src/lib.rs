@@ -79,7 +79,7 @@ mod telling;
 pub use connection::{
     Abort, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended, Eof,
     Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner, Parked,
-    PauseReading, Protocol, ProtocolError, ResumeReading, Write, WriteError,
+    PauseReading, Protocol, ProtocolError, Reply, ResumeReading, Write, WriteError,
 };
 pub use dial::{DialOptions, Keepalive, Resolver, StaticResolver, SystemResolver, Target, TargetError};
 pub use fate::{

@@ -120,7 +120,11 @@ struct Kept {
 }
 
 impl Kept {
-    fn keep(&mut self, handled: Handled) {
+    fn keep(&mut self, mut handled: Handled) {
+        // Once, because actix enqueues what found the mailbox full only when it is polled, and then it must be before the `Lost`.
+        if handled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return;
+        }
         self.waits.push(handled);
         if self.waits.len() >= self.clean_at {
             let mut cx = Context::from_waker(Waker::noop());
@@ -148,11 +152,13 @@ where
     fn connected(&self, message: Connected) {
         self.address.do_send(message);
     }
+    // From a clone each: an address through which a mailbox was filled refuses the next message, and wakes nobody when there is room again. A new one never refuses its first. The
+    // mailbox stays bounded all the same, by one message a connection; and what is in it, `Lost` cannot overtake.
     fn data(&self, message: Data) -> Handled {
-        Box::pin(self.address.send(message))
+        Box::pin(self.address.clone().send(message))
     }
     fn eof(&self, message: Eof) -> Handled {
-        Box::pin(self.address.send(message))
+        Box::pin(self.address.clone().send(message))
     }
     fn draining(&self, message: Draining) {
         self.address.do_send(message);

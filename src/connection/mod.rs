@@ -41,8 +41,8 @@ pub use messages::{Abort, Close, Flush, GetInfo, HalfClose, Info, PauseReading, 
 pub(crate) use options::option_setters;
 pub use options::{LateData, Options};
 pub use protocol::{EndOfStream, Protocol, ProtocolError};
-pub use reply::Parked;
-pub(crate) use reply::{Begin, Reply};
+pub(crate) use reply::Begin;
+pub use reply::{Parked, Reply};
 pub(crate) use start::{Secure, Start};
 
 use crate::{

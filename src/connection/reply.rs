@@ -11,14 +11,48 @@ use actix::{
     dev::{MessageResponse, OneshotSender},
 };
 
-/// The promise to answer. Dropped without an answer, the sender of the message sees its mailbox error, so nobody waits for ever.
+/// The promise to answer a message later: kept by the actor while its handler has returned the [`Parked`] that belongs to it. Dropped without an answer, the sender of the message sees its
+/// mailbox error, so nobody waits for ever.
 ///
-/// A `ResponseFuture` would cost a second channel, a boxed future and a task of its own. Here the handler gives actix a [`Parked`], which, being a `MessageResponse`, is
-/// handed the channel itself.
+/// A `ResponseFuture` would cost a second channel, a boxed future and a task of its own. `Parked`, being a `MessageResponse`, is handed the channel that actix has made.
+///
+/// ```
+/// use actix::prelude::*;
+/// use exeunt::{Connection, Io, Parked, Protocol, ProtocolError, Reply};
+///
+/// /// Asks for the next line that comes.
+/// #[derive(Message)]
+/// #[rtype(result = "String")]
+/// struct NextLine;
+///
+/// #[derive(Default)]
+/// struct Watch {
+///     asked: Vec<Reply<String>>,
+/// }
+///
+/// impl Protocol for Watch {
+///     fn data(&mut self, _: &mut Io<'_, Self>, data: &mut bytes::BytesMut) -> Result<(), ProtocolError> {
+///         let line = String::from_utf8_lossy(data).into_owned();
+///         data.clear();
+///         self.asked.drain(..).for_each(|asked| asked.send(line.clone()));
+///         Ok(())
+///     }
+/// }
+///
+/// impl Handler<NextLine> for Connection<Watch> {
+///     type Result = Parked<String>;
+///
+///     fn handle(&mut self, _: NextLine, context: &mut Self::Context) -> Parked<String> {
+///         let (reply, parked) = Reply::later();
+///         self.parts(context).0.asked.push(reply);
+///         parked
+///     }
+/// }
+/// ```
 #[derive(Debug)]
-pub(crate) struct Reply<T>(Slot<T>);
+pub struct Reply<T>(Slot<T>);
 
-/// What a handler returns that may answer later.
+/// What a handler returns that may answer later: see [`Reply`].
 #[derive(Debug)]
 pub struct Parked<T>(When<T>);
 
@@ -50,12 +84,14 @@ impl fmt::Debug for Begin {
 type Slot<T> = Arc<Mutex<Option<OneshotSender<T>>>>;
 
 impl<T> Reply<T> {
-    pub(crate) fn later() -> (Reply<T>, Parked<T>) {
+    /// A promise, and what the handler returns for it.
+    pub fn later() -> (Reply<T>, Parked<T>) {
         let slot = Slot::default();
         (Reply(slot.clone()), Parked(When::Later(slot, None)))
     }
 
-    pub(crate) fn send(self, value: T) {
+    /// Answers. Nothing happens when nobody awaits it.
+    pub fn send(self, value: T) {
         if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = sender.send(value);
         }
@@ -69,14 +105,15 @@ impl<T> Reply<T> {
         }
     }
 
-    /// Whether anybody waits for the answer.
-    pub(crate) fn is_awaited(&self) -> bool {
+    /// Whether anybody waits for the answer. Not to be asked in the handler itself, where actix has not handed over the channel yet.
+    pub fn is_awaited(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|sender| !sender.is_closed())
     }
 }
 
 impl<T> Parked<T> {
-    pub(crate) fn now(value: T) -> Self {
+    /// An answer that is there already.
+    pub fn now(value: T) -> Self {
         Parked(When::Now(value))
     }
 

@@ -115,10 +115,6 @@ impl Supervisor {
         self.books.clone()
     }
 
-    pub(crate) fn plan(&self) -> StopPlan {
-        self.plan
-    }
-
     /// Admits a connection and gives it to a thread: at once to this one; to another by what it returns, which is to be begun when whoever asked can be answered. This is the only place where a
     /// ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
     fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<Option<Begin>, Refusal> {

@@ -4,7 +4,7 @@ use std::task::Context;
 
 use actix::Addr;
 
-use crate::supervisor::{StopPlan, Supervisor};
+use crate::supervisor::Supervisor;
 
 #[cfg(feature = "systemd")]
 mod systemd {
@@ -12,7 +12,7 @@ mod systemd {
 
     use sd_notify::NotifyState;
 
-    use super::{Addr, Context, StopPlan, Supervisor};
+    use super::{Addr, Context, Supervisor};
     use crate::supervisor::{Progress, Subscribe};
 
     /// How much longer a stop may take each time that there was progress. systemd counts from when it is told.
@@ -38,13 +38,12 @@ mod systemd {
         }
 
         /// `STOPPING=1`; from here on [`poll`](Notifier::poll) tells of progress, and asks for more time only while there is some.
-        pub(crate) async fn stopping(&mut self, supervisor: &Addr<Supervisor>, plan: StopPlan) {
+        pub(crate) async fn stopping(&mut self, supervisor: &Addr<Supervisor>) {
             if !self.wanted {
                 return;
             }
             tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
             let Ok(mut subscription) = supervisor.send(Subscribe).await else { return };
-            let _ = plan;
             self.telling = Some(Box::pin(async move {
                 let mut last = None::<tokio::time::Instant>;
                 let mut ended = 0u64;
@@ -116,6 +115,6 @@ impl Notifier {
     pub(crate) fn ready() -> Self {
         Notifier
     }
-    pub(crate) async fn stopping(&mut self, _: &Addr<Supervisor>, _: StopPlan) {}
+    pub(crate) async fn stopping(&mut self, _: &Addr<Supervisor>) {}
     pub(crate) fn poll(&mut self, _: &mut Context<'_>) {}
 }

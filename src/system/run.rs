@@ -91,7 +91,6 @@ impl Run {
         // Split, so that a bare `System::stop` is an event and not the end: `SystemRunner::run` would drop every actor with the system's thread.
         let (runtime, stopped) = System::new().into_parts();
         runtime.block_on(async move {
-            let plan = supervisor.plan();
             let mut signals = Signals::listen();
             let supervisor = supervisor.start();
             let mut notifier = Notifier::ready();
@@ -126,7 +125,7 @@ impl Run {
                     Some(application)
                 }
             };
-            notifier.stopping(&supervisor, plan).await;
+            notifier.stopping(&supervisor).await;
             let mut stop = pin!(supervisor.send(Stop::new()));
             let ledger = poll_fn(|cx| {
                 // What it fails with now is most likely the stop itself.

@@ -214,6 +214,7 @@ async fn nothing_remains_after_the_acknowledgement() {
     }
 }
 
+#[cfg(feature = "serde")]
 /// The ledger prints as a table, and serializes with the documented names.
 #[actix::test]
 async fn the_ledger_reads_well_and_serializes() {
