@@ -122,11 +122,13 @@ where
     fn connected(&self, message: Connected) {
         self.0.do_send(message);
     }
+    // From a clone each: an address that was parked at a full mailbox keeps the next message to itself, where `Lost`, sent without asking, could overtake it; a new one never
+    // refuses its first. The mailbox stays bounded all the same, by one message a connection.
     fn data(&self, message: Data) -> BoxFuture<'static, Result<(), MailboxError>> {
-        Box::pin(self.0.send(message))
+        Box::pin(self.0.clone().send(message))
     }
     fn eof(&self, message: Eof) -> BoxFuture<'static, Result<(), MailboxError>> {
-        Box::pin(self.0.send(message))
+        Box::pin(self.0.clone().send(message))
     }
     fn draining(&self, message: Draining) {
         self.0.do_send(message);
@@ -225,6 +227,12 @@ impl Protocol for Events {
     }
 
     fn lost(&mut self, lost: &Lost) {
+        if let Some(UnderWay::Data(handled) | UnderWay::Eof(handled)) = self.under_way.take() {
+            // actix takes back a message whose answer nobody awaits any more, and this one is owed: it came before the end. Without a runtime there is nobody left to handle it.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(handled);
+            }
+        }
         self.owner.0.lost(lost.clone());
     }
 }
