@@ -1,12 +1,13 @@
 //! What happens to a connection that is open: much data, corruption, new keys.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use exeunt::{Close, CloseProof, Reason, TlsAlert};
+use exeunt::{Abort, Close, CloseProof, PauseReading, Phase, Reason, ResumeReading, TlsAlert};
 
 use super::{
     cast::{Cast, Peer, Tool},
     relay::Relay,
+    soon,
     stage::{Notify, Stage},
 };
 
@@ -98,6 +99,118 @@ async fn keys_are_updated(cast: Cast) {
     stage.nothing_remains().await;
 }
 
+/// Law 2: what came before the end is told before the `Lost`, also to an owner that had no time for it until then.
+async fn the_owner_is_busy_to_the_end(cast: Cast) {
+    let mut stage = Stage::new();
+    let mut peer = Peer::enter(cast, &mut stage, &[]).await;
+    let connection = stage.connected().await;
+    peer.exchange(&mut stage, &connection).await;
+    let release = stage.occupy_owner().await;
+    peer.process.tell("send 6\nend\nclose\n");
+    // It is in the owner's mailbox when it has been counted.
+    let counted = async { while connection.info().await.unwrap().bytes_in < 12 {} };
+    soon(counted).await.expect("what was sent does not come");
+    let lost = soon(connection.close()).await.expect("the close is not answered");
+    drop(release);
+    assert_eq!(stage.receive(6).await, b"pppppp");
+    assert_eq!(stage.ends(Reason::Closed, Notify::Both, false).await, lost);
+    stage.nothing_remains().await;
+}
+
+/// Law 2, with more connections than the owner's mailbox has places: no `Data` is forgotten when it is full.
+async fn a_crowd_speaks_at_once(cast: Cast) {
+    const MANY: usize = 64;
+    let mut stage = Stage::new();
+    let mut peer = Peer::enter(cast, &mut stage, &[]).await;
+    let mut crowd = vec![stage.connected().await];
+    peer.exchange(&mut stage, &crowd[0]).await;
+    peer.process.tell(&format!("crowd {}\n", MANY - 1));
+    for _ in 1..MANY {
+        stage.connect(peer.address.unwrap());
+        crowd.push(stage.connected().await);
+    }
+    peer.process.says("CROWDED").await;
+    for connection in &crowd {
+        connection.send(PauseReading).await.unwrap();
+    }
+    peer.process.tell("send_all 6\n");
+    peer.process.says("ALL SENT").await;
+    for connection in &crowd {
+        connection.do_send(ResumeReading);
+    }
+    stage.receive_from_any(MANY * 6).await;
+    for connection in &crowd {
+        connection.do_send(Abort);
+        assert_eq!(stage.lost().await.reason, Reason::Aborted);
+    }
+    stage.nothing_remains().await;
+}
+
+/// Law 4: a peer that takes nothing costs the flush deadline, and every byte that did not leave is counted.
+async fn the_peer_takes_nothing(cast: Cast) {
+    const MUCH: usize = 32 << 20;
+    let mut stage = Stage::new();
+    stage.options.flush = Duration::from_millis(100);
+    let mut peer = Peer::enter(cast, &mut stage, &[]).await;
+    let connection = stage.connected().await;
+    peer.exchange(&mut stage, &connection).await;
+    peer.process.freeze();
+    connection.write(vec![0; MUCH]).await.unwrap();
+    connection.do_send(Close::new());
+    let lost = stage.lost().await;
+    assert_eq!((&lost.reason, lost.proof), (&Reason::TimedOut(Phase::Flushing), CloseProof::default()));
+    assert!(lost.bytes_unsent > 0, "the system took all of it");
+    assert_eq!(lost.bytes_out + lost.bytes_unsent, 6 + MUCH as u64);
+    stage.nothing_remains().await;
+}
+
+/// What a peer has not read when it dies, the system answers with RST: it is known that the last bytes were not read.
+async fn the_peer_is_killed_before_it_reads(cast: Cast) {
+    let mut stage = Stage::new();
+    let mut peer = Peer::enter(cast, &mut stage, &[]).await;
+    let connection = stage.connected().await;
+    peer.exchange(&mut stage, &connection).await;
+    peer.process.freeze();
+    stage.send(&connection, "hello\n").await;
+    connection.flush().await.unwrap();
+    peer.process.kill();
+    stage.ends(Reason::Reset, Notify::Neither, false).await;
+    stage.nothing_remains().await;
+}
+
+/// CONFORMANCE 2.3 test_renegotiation: a server of TLS 1.2 may ask for new keys, and gets them.
+async fn the_server_renegotiates(cast: Cast) {
+    let mut stage = Stage::new();
+    let mut peer = Peer::enter(cast, &mut stage, &[]).await;
+    let connection = stage.connected().await;
+    peer.exchange(&mut stage, &connection).await;
+    peer.process.tell("r\n");
+    peer.process.says("SSL_do_handshake -> 1").await;
+    peer.exchange(&mut stage, &connection).await;
+    connection.do_send(Close::new());
+    stage.ends(Reason::Closed, Notify::Both, false).await;
+    stage.nothing_remains().await;
+}
+
+/// A client may not: it costs the server more than the client.
+async fn the_client_renegotiates(cast: Cast) {
+    let mut stage = Stage::new();
+    let mut peer = Peer::enter(cast, &mut stage, &[]).await;
+    let connection = stage.connected().await;
+    peer.exchange(&mut stage, &connection).await;
+    peer.process.tell("R\n");
+    peer.process.says("RENEGOTIATING").await;
+    // handshake_failure: what s_client makes of our no_renegotiation.
+    stage.ends(Reason::Alert(TlsAlert(40)), Notify::Neither, false).await;
+    stage.nothing_remains().await;
+}
+
+every_peer!(the_peer_takes_nothing);
+every_peer!(the_peer_is_killed_before_it_reads);
+plays!(the_owner_is_busy_to_the_end: python_server[tls12 tls13] python_client[tls12 tls13]);
+plays!(a_crowd_speaks_at_once: python_server[tls12 tls13]);
+plays!(the_server_renegotiates: openssl_server[tls12]);
+plays!(the_client_renegotiates: openssl_client[tls12]);
 every_peer!(what_comes_is_corrupt);
 every_peer!(what_goes_is_corrupt);
 plays!(a_megabyte_each_way: python_server[tls12 tls13] python_client[tls12 tls13] asyncio_server[tls12 tls13] asyncio_client[tls12 tls13]);

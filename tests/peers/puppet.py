@@ -100,6 +100,19 @@ class Puppet:
         self.peer.sendall(b"220 mail.example.com ESMTP, and certainly no TLS\r\n" * 4)
         say("GARBAGE")
 
+    def crowd(self, count):
+        """So many more connections, to be sent to at once."""
+        self.all = [self.peer]
+        for _ in range(int(count)):
+            self.meet()
+            self.all.append(self.peer)
+        say("CROWDED")
+
+    def send_all(self, count):
+        for self.peer in self.all:
+            self.send(count)
+        say("ALL SENT")
+
     def again(self):
         """Another connection; as a client, with the session of the last one."""
         self.meet(None if self.server else self.session)

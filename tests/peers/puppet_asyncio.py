@@ -17,7 +17,11 @@ def say(*words):
 
 
 class Puppet(asyncio.Protocol):
+    def __init__(self):
+        self.made = asyncio.get_running_loop().create_future()
+
     def connection_made(self, transport):
+        self.made.set_result(None)
         self.transport = transport
         self.left = 0
         self.held = b""
@@ -78,6 +82,8 @@ async def main(role, arguments):
         except OSError as error:
             say("FAILED", getattr(error, "reason", None) or type(error).__name__)
             return
+    # In TLS 1.3 a client may be done before its server: what it is told must wait.
+    await puppet.made
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     async for line in lines:

@@ -11,7 +11,7 @@ use exeunt::{
     Books, ClientTls, Close, CloseProof, Connect, Connected, ConnectionId, Data, Draining, Eof, Events, Handle, Listen,
     Lost, Options, Owner, Reason, ServerTls, Stop, Supervisor, tls::ClientTlsBuilder, tls::ServerTlsBuilder,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{files::Files, soon};
 
@@ -40,10 +40,13 @@ pub struct Stage {
     supervisor: Addr<Supervisor>,
     books: Books,
     owner: Owner,
+    witness: Addr<Witness>,
     saw: mpsc::UnboundedReceiver<Saw>,
     /// Application bytes in and out of the connection that is alive.
     received: u64,
     sent: u64,
+    /// So many were told to be connected, and not yet lost.
+    alive: usize,
     ends: Vec<Lost>,
 }
 
@@ -53,6 +56,7 @@ impl Stage {
         let supervisor = Supervisor::new();
         let books = supervisor.books();
         let files = Files::new();
+        let witness = Witness { tell, alive: HashMap::new() }.start();
         Stage {
             client: Stage::client_tls(&files).build().unwrap(),
             server: Stage::server_tls(&files).build().unwrap(),
@@ -60,10 +64,12 @@ impl Stage {
             options: Options::default(),
             supervisor: supervisor.start(),
             books,
-            owner: Owner::new(Witness { tell, alive: HashMap::new() }.start()),
+            owner: Owner::new(witness.clone()),
+            witness,
             saw,
             received: 0,
             sent: 0,
+            alive: 0,
             ends: Vec::new(),
         }
     }
@@ -95,7 +101,10 @@ impl Stage {
     pub async fn connected(&mut self) -> Handle<Events> {
         (self.received, self.sent) = (0, 0);
         match self.next().await {
-            Saw::Connected(connection) => connection,
+            Saw::Connected(connection) => {
+                self.alive += 1;
+                connection
+            }
             saw => panic!("{saw:?} where Connected was expected"),
         }
     }
@@ -104,6 +113,19 @@ impl Stage {
         let bytes = bytes.into();
         self.sent += bytes.len() as u64;
         connection.write(bytes).await.unwrap();
+    }
+
+    /// Keeps the owner from its mailbox until what this answers with is dropped.
+    pub async fn occupy_owner(&self) -> oneshot::Sender<()> {
+        let (release, released) = oneshot::channel();
+        self.witness.send(Occupy(released)).await.unwrap();
+        release
+    }
+
+    /// As [`receive`](Stage::receive), where more connections than one are alive, which are not counted together.
+    pub async fn receive_from_any(&mut self, count: usize) {
+        self.receive(count).await;
+        self.received = 0;
     }
 
     /// Exactly so many bytes.
@@ -163,8 +185,9 @@ impl Stage {
             Saw::Lost(lost) => *lost,
             saw => panic!("{saw:?} where Lost was expected"),
         };
+        self.alive = self.alive.saturating_sub(1);
         if let Some(address) = lost.peer.address {
-            assert!(!holds_socket_to(address), "a socket to {address} outlives its Lost");
+            assert!(sockets_to(address) <= self.alive, "a socket to {address} outlives its Lost");
         }
         self.ends.push(lost.clone());
         lost
@@ -212,6 +235,17 @@ impl Actor for Witness {
     type Context = Context<Self>;
 }
 
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Occupy(oneshot::Receiver<()>);
+
+impl Handler<Occupy> for Witness {
+    type Result = ();
+    fn handle(&mut self, Occupy(released): Occupy, context: &mut Self::Context) {
+        context.wait(actix::fut::wrap_future(async move { drop(released.await) }));
+    }
+}
+
 impl Handler<Connected> for Witness {
     type Result = ();
     fn handle(&mut self, connected: Connected, _: &mut Self::Context) {
@@ -249,17 +283,14 @@ impl Handler<Lost> for Witness {
     }
 }
 
-/// Whether this process has a socket open whose other end is `address`. Linux tells; elsewhere nobody is asked.
-fn holds_socket_to(address: SocketAddr) -> bool {
-    let (SocketAddr::V4(address), Ok(table)) = (address, std::fs::read_to_string("/proc/net/tcp")) else {
-        return false;
-    };
+/// How many sockets this process has open whose other end is `address`. Linux tells; elsewhere nobody is asked.
+fn sockets_to(address: SocketAddr) -> usize {
+    let (SocketAddr::V4(address), Ok(table)) = (address, std::fs::read_to_string("/proc/net/tcp")) else { return 0 };
     let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let inodes: Vec<_> =
         rows.filter(|row| row.get(2) == Some(&&*remote)).map(|row| format!("socket:[{}]", row[9])).collect();
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
-    descriptors
-        .filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok())
-        .any(|link| inodes.iter().any(|inode| link.as_os_str() == inode.as_str()))
+    let links = descriptors.filter_map(|descriptor| std::fs::read_link(descriptor.ok()?.path()).ok());
+    links.filter(|link| inodes.iter().any(|inode| link.as_os_str() == inode.as_str())).count()
 }
