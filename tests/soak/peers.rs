@@ -36,7 +36,7 @@ asyncio.run(main())
 /// The peers, and the relays in front of them.
 pub struct Peers {
     processes: Vec<Child>,
-    relays: Vec<(Relay, bool)>,
+    relays: Vec<(Relay, usize)>,
     tls: ClientTls,
     directory: PathBuf,
 }
@@ -54,17 +54,17 @@ impl Peers {
 
         let mut asyncio = Command::new("python3");
         asyncio.args(["-W", "ignore", "-c", ASYNCIO]).arg(&chain).arg(&key).stderr(Stdio::null());
-        peers.add(asyncio, true, |line| line.trim().parse().ok());
-        // Answers each line with the line turned round, and so with as many bytes.
+        peers.add(asyncio, 100_000, |line| line.trim().parse().ok());
+        // Answers each line with the line turned round, and so with as many bytes; a longer one in pieces of 16 KB.
         let mut openssl = Command::new("openssl");
         openssl.args(["s_server", "-accept", "127.0.0.1:0", "-rev", "-naccept", "1000000", "-cert"]).arg(&chain);
         openssl.arg("-key").arg(&key).stderr(Stdio::null());
-        peers.add(openssl, true, |line| line.trim().strip_prefix("ACCEPT ")?.rsplit_once(':')?.1.parse().ok());
+        peers.add(openssl, 16_000, |line| line.trim().strip_prefix("ACCEPT ")?.rsplit_once(':')?.1.parse().ok());
         peers
     }
 
     /// Starts a peer, waits for the line that tells its port, and puts a relay in front of it.
-    fn add(&mut self, mut command: Command, echoes: bool, port: impl Fn(&str) -> Option<u16>) {
+    fn add(&mut self, mut command: Command, longest: usize, port: impl Fn(&str) -> Option<u16>) {
         let program = command.get_program().to_owned();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap_or_else(|error| {
             panic!("{program:?} is not to be had ({error}): script/setup brings it");
@@ -72,7 +72,7 @@ impl Peers {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.map_while(Result::ok).find_map(|line| port(&line)).expect("the peer said no port");
         self.processes.push(child);
-        self.relays.push((Relay::start(port, self.relays.len() as u64), echoes));
+        self.relays.push((Relay::start(port, self.relays.len() as u64), longest));
     }
 
     /// Returns when nothing is relayed any more: the descriptors of this process are then ours alone.
@@ -82,8 +82,8 @@ impl Peers {
 
     /// Somebody to talk to.
     pub fn somebody(&self, dice: &mut Dice) -> Somebody {
-        let (relay, echoes) = &self.relays[dice.below(self.relays.len())];
-        Somebody { port: relay.port, echoes: *echoes, tls: self.tls.clone() }
+        let (relay, longest) = &self.relays[dice.below(self.relays.len())];
+        Somebody { port: relay.port, longest: *longest, tls: self.tls.clone() }
     }
 }
 
