@@ -4,8 +4,8 @@ use std::fs::File;
 
 use actix::Actor;
 use exeunt::{
-    Adopt, Call, ClientTls, Io, Lines, Listen, Progress, Protocol, ProtocolError, Reason, ServerTls, Stop, Subscribe,
-    Supervisor,
+    Adopt, Call, ClientTls, Io, Lines, Listen, Progress, Protocol, ProtocolError, Reason, ServerTls, Socket, Stop,
+    Subscribe, Supervisor,
 };
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -56,4 +56,22 @@ async fn a_listener_without_descriptors_pauses_and_says_so() {
     let ledger = supervisor.send(Stop::new()).await.unwrap();
     assert_eq!((ledger.totals.admitted, ledger.totals.lost), (2, 2));
     assert_eq!(open_descriptors(), before, "a descriptor is left, or one too many was closed");
+
+    workers_without_descriptors(&server_tls, &client_tls).await;
+    assert_eq!(open_descriptors(), before);
+}
+
+/// A thread that could not start must not draw every connection to its end: it has the fewest of all. They run on the supervisor's own thread instead.
+async fn workers_without_descriptors(server_tls: &ServerTls, client_tls: &ClientTls) {
+    let taken = take_all();
+    let supervisor = Supervisor::new().workers(2).start();
+    let (ours, theirs) = tokio::io::duplex(16 * 1024);
+    let server = supervisor.send(Adopt::server(Socket::boxed(theirs), "a client", server_tls, Echo));
+    let client = supervisor.send(Adopt::client(Socket::boxed(ours), "localhost", client_tls, Lines::default()));
+    let (server, client) = tokio::join!(server, client);
+    drop(taken);
+    let (_server, client) = (server.unwrap().unwrap(), client.unwrap().unwrap());
+    assert_eq!(client.send(Call::new("here")).await.unwrap().unwrap(), "here");
+    let ledger = supervisor.send(Stop::new()).await.unwrap();
+    assert_eq!(ledger.totals.connected, 2);
 }

@@ -35,13 +35,14 @@ struct Worker {
 }
 
 impl Workers {
-    /// Starts `n` threads. Each tells the books when it ends.
+    /// Starts `n` threads, and returns when each has its runtime. Each tells the books when it ends.
     pub(super) fn start(n: usize, books: &Books) -> io::Result<Self> {
         let system = actix::System::try_current();
         let mut workers = Workers::default();
         for number in 0..n {
             let (jobs, received) = mpsc::unbounded_channel();
             let (guard, ended) = std::sync::mpsc::channel();
+            let (report, started) = std::sync::mpsc::channel();
             let (books, system) = (books.clone(), system.clone());
             let thread = std::thread::Builder::new().name(format!("exeunt-{number}")).spawn(move || {
                 // Dropped in the reverse order: first the runtime with whatever is left on it, then this says so.
@@ -50,11 +51,14 @@ impl Workers {
                     actix::System::set_current(system);
                 }
                 match actix_rt::Runtime::new() {
-                    Ok(runtime) => runtime.block_on(work(received)),
-                    // The jobs are dropped with the channel, so each connection placed here ends as `Abandoned`.
-                    Err(error) => tracing::error!(%error, "a worker has no runtime"),
+                    Ok(runtime) => {
+                        let _ = report.send(Ok(()));
+                        runtime.block_on(work(received));
+                    }
+                    Err(error) => drop(report.send(Err(error))),
                 }
             })?;
+            started.recv().unwrap_or_else(|_| Err(io::Error::other("the thread has ended")))?;
             workers.workers.push(Worker { jobs: Some(jobs), load: Arc::default(), thread: Some(thread), ended });
         }
         Ok(workers)
@@ -64,13 +68,11 @@ impl Workers {
         self.workers.is_empty()
     }
 
-    /// The thread with the fewest connections.
+    /// The thread with the fewest connections. `None`: there is none, or none that lives.
     pub(super) fn least_loaded(&self) -> Option<(&Arc<AtomicUsize>, &mpsc::UnboundedSender<Job>)> {
-        let worker = self
-            .workers
-            .iter()
-            .filter(|worker| worker.jobs.is_some())
-            .min_by_key(|worker| worker.load.load(Relaxed))?;
+        // One whose thread is gone has the fewest for ever, and would draw everybody to their end.
+        let alive = |worker: &&Worker| worker.jobs.as_ref().is_some_and(|jobs| !jobs.is_closed());
+        let worker = self.workers.iter().filter(alive).min_by_key(|worker| worker.load.load(Relaxed))?;
         worker.jobs.as_ref().map(|jobs| (&worker.load, jobs))
     }
 
