@@ -197,7 +197,9 @@ where
             Err(error) => return Parked::now(Err(CallError::Encode(error.to_string()))),
         };
         let (reply, parked) = Reply::later();
-        let deadline = call.within.or(framed.within).map(|within| (Instant::now() + within, within));
+        let within = call.within.or(framed.within);
+        // What the clock cannot say is never.
+        let deadline = within.and_then(|within| Some((Instant::now().checked_add(within)?, within)));
         if let Some((at, _)) = deadline {
             framed.soonest = Some(framed.soonest.map_or(at, |soonest| soonest.min(at)));
         }

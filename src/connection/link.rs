@@ -269,19 +269,20 @@ impl Link {
     /// When the phase, as it is, is over. `None`: it may last.
     pub(super) fn phase_deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Dialing => Some(self.phase_since + self.options.dial),
-            Phase::Handshaking => Some(self.phase_since + self.options.handshake),
-            Phase::Open => self.options.idle.map(|idle| self.progress + idle),
-            Phase::Flushing => Some(self.progress + self.options.flush),
-            Phase::Lingering if self.half_closed => self.options.idle.map(|idle| self.progress + idle),
-            Phase::Lingering => Some(self.linger_until()),
+            // What the clock cannot say is never.
+            Phase::Dialing => self.phase_since.checked_add(self.options.dial),
+            Phase::Handshaking => self.phase_since.checked_add(self.options.handshake),
+            Phase::Open => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
+            Phase::Flushing => self.progress.checked_add(self.options.flush),
+            Phase::Lingering if self.half_closed => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
+            Phase::Lingering => self.linger_until(),
             Phase::Lost => None,
         }
     }
 
-    pub(super) fn linger_until(&self) -> Instant {
-        let own = self.phase_since + self.options.linger;
-        self.kill_at.map_or(own, |kill_at| own.min(kill_at))
+    pub(super) fn linger_until(&self) -> Option<Instant> {
+        let own = self.phase_since.checked_add(self.options.linger);
+        own.into_iter().chain(self.kill_at).min()
     }
 
     /// The reason of the end, once the phase is `Lost`: the cause, or how the plain close went.

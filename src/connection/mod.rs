@@ -169,7 +169,11 @@ impl<P: Protocol> Connection<P> {
             Phase::Lost => link.reason(),
             _ if link.entry.has_panicked() => link.entry.fallback_reason(),
             // The linger was over by itself at the moment of the kill: everything was sent, and that is what is to be told.
-            Phase::Lingering if link.entry.is_killed() && link.linger_until() <= Instant::now() => link.reason(),
+            Phase::Lingering
+                if link.entry.is_killed() && link.linger_until().is_some_and(|until| until <= Instant::now()) =>
+            {
+                link.reason()
+            }
             _ if link.entry.is_killed() => Reason::Killed,
             _ => Reason::Abandoned,
         }

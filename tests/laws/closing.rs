@@ -291,3 +291,21 @@ async fn what_came_while_reading_was_paused_is_delivered_on_resume() {
     assert_eq!(scene.script.lost().await.reason, Reason::ClosedByPeer);
     scene.end().await;
 }
+
+/// A deadline that the clock cannot say is never, and no panic.
+#[actix::test]
+async fn an_endless_deadline_is_no_panic() {
+    let mut options = exeunt::Options::default();
+    options.handshake = std::time::Duration::MAX;
+    options.idle = Some(std::time::Duration::MAX);
+    options.flush = std::time::Duration::MAX;
+    let mut scene = Scene::open_with(|adopt| adopt.options(options)).await;
+    let close = scene.connection.send(Close::new().linger(std::time::Duration::MAX));
+    let (lost, ()) = tokio::join!(close, async {
+        scene.peer.read_to_close_notify().await.unwrap();
+        scene.peer.close().await;
+    });
+    assert_eq!(lost.unwrap().reason, Reason::Closed);
+    scene.script.lost().await;
+    scene.end().await;
+}

@@ -181,3 +181,14 @@ fn sockets_to(address: &str) -> usize {
     let fields = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
     fields.filter(|fields| fields[2].starts_with(&hex) && own.iter().any(|inode| inode == fields[9])).count()
 }
+
+/// A dial that may take for ever is no panic.
+#[actix::test]
+async fn an_endless_dial_is_no_panic() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let connect = Connect::to("nowhere.example:443", Lines::default()).resolver(Silent);
+    let asking = supervisor.send(connect.dial_timeout(std::time::Duration::MAX));
+    let (asked, ledger) = tokio::join!(asking, exeunt(supervisor.clone(), books));
+    assert_eq!(asked.unwrap().unwrap_err().lost().unwrap().reason, Reason::Cancelled);
+    assert_eq!(ledger.totals.admitted, 1);
+}

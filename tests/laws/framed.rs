@@ -174,3 +174,16 @@ async fn a_drain_finishes_the_calls() {
     assert_adds_up(&ledger, &books);
     assert_eq!(ledger.rows[0].lost.reason, Reason::Closed);
 }
+
+/// A deadline that the clock cannot say is never, and no panic.
+#[actix::test]
+async fn an_endless_call_is_no_panic() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Lines::default().call_timeout(std::time::Duration::MAX)).await;
+    let call = connection.send(Call::new("ping"));
+    peer.read_exactly(5).await;
+    peer.write(b"pong\n").await;
+    assert_eq!(call.await.unwrap().unwrap(), "pong");
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
