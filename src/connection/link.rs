@@ -215,12 +215,12 @@ impl Link {
                 std::task::Poll::Pending => break,
             }
         }
+        if let Some(stream) = &mut self.stream {
+            // For sockets that are not TCP. Also when nothing moved: a flush that was pending is to be asked for again. What fails here fails the next write.
+            let _ = stream.poll_flush(cx);
+        }
         if moved {
             self.progressed();
-            if let Some(stream) = &mut self.stream {
-                // For sockets that are not TCP; what fails here fails the next write.
-                let _ = stream.poll_flush(cx);
-            }
             while self.waiting_flushes.front().is_some_and(|(upto, _)| *upto <= self.bytes_out) {
                 if let Some((_, reply)) = self.waiting_flushes.pop_front() {
                     reply.send(Ok(()));

@@ -179,3 +179,20 @@ async fn an_empty_write_is_nothing() {
     scene.script.lost().await;
     scene.end().await;
 }
+
+/// A socket that holds back what it was given until it is flushed (a tunnel, say) is flushed until it is done, however often that is pending.
+#[actix::test]
+async fn a_socket_that_holds_back_is_flushed_to_the_end() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let socket = exeunt::Socket::boxed(tokio::io::BufWriter::with_capacity(1 << 20, ours));
+    let adopt = exeunt::Adopt::client(socket, "localhost", &client_tls(), Sink);
+    let (connection, mut peer) = tokio::join!(supervisor.send(adopt), RawPeer::accept(theirs));
+    let connection = connection.unwrap().unwrap();
+    connection.write(vec![1; 100_000]).await.unwrap();
+    let received = tokio::time::timeout(SECOND * 60, peer.read_exactly(100_000)).await;
+    assert_eq!(received.expect("all of it comes").len(), 100_000);
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
