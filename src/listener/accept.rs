@@ -168,6 +168,7 @@ impl<P: Protocol> Listener<P> {
             reply: None,
             permit: self.permit.take(),
             seat: self.seat.take(),
+            promise: Some(self.books.promise()),
         }));
     }
 

@@ -211,3 +211,26 @@ async fn a_certificate_is_reloaded_without_dropping_connections() {
     std::fs::remove_dir_all(&directory).unwrap();
     exeunt(supervisor, books).await;
 }
+
+/// A burst is no way around the supervisor's limit: who is too many waits in the backlog, and is not turned away.
+#[actix::test]
+async fn a_burst_waits_for_room() {
+    let (supervisor, books) = supervise(Supervisor::new().max_connections(1));
+    let listening = listen(&supervisor, |listen| listen).await;
+    listening.suspend().await.unwrap();
+    let mut burst = Vec::new();
+    for _ in 0..5 {
+        burst.push(TcpStream::connect(listening.address()).await.unwrap());
+    }
+    listening.resume().await.unwrap();
+    for admitted in 1..=5 {
+        while books.ledger().totals.admitted < admitted {
+            assert_eq!(books.ledger().totals.refused, 0, "who comes later waits");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(books.outstanding(), 1);
+        drop(burst.remove(0));
+    }
+    let ledger = exeunt(supervisor, books).await;
+    assert_eq!((ledger.totals.admitted, ledger.totals.refused), (5, 0));
+}
