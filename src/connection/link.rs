@@ -1,6 +1,6 @@
 //! A connection without its protocol: the phase, the stream, the buffers, who waits for what, and how it ended.
 
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{collections::VecDeque, sync::Arc, task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
@@ -51,6 +51,8 @@ pub(crate) struct Link {
     pub(super) waiting_ends: Vec<Reply<Lost>>,
     pub(super) phase_since: Instant,
     pub(super) progress: Instant,
+    /// The linger that a stop allows at most.
+    pub(super) linger_cap: Option<Duration>,
     /// The kill of a stop bounds the linger.
     pub(super) kill_at: Option<Instant>,
     pub(super) timer: Timer,
@@ -92,6 +94,7 @@ impl Link {
             waiting_ends: Vec::new(),
             phase_since: now,
             progress: now,
+            linger_cap: None,
             kill_at: None,
             timer: Timer::default(),
         }
@@ -281,7 +284,8 @@ impl Link {
     }
 
     pub(super) fn linger_until(&self) -> Option<Instant> {
-        let own = self.phase_since.checked_add(self.options.linger);
+        let linger = self.linger_cap.map_or(self.options.linger, |cap| self.options.linger.min(cap));
+        let own = self.phase_since.checked_add(linger);
         own.into_iter().chain(self.kill_at).min()
     }
 

@@ -93,9 +93,7 @@ impl<P: Protocol> Connection<P> {
         let Some(orders) = self.link.entry.take_orders() else { return };
         let link = &mut self.link;
         link.kill_at = orders.kill_at.or(link.kill_at);
-        if let Some(linger) = orders.linger {
-            link.options.linger = link.options.linger.min(linger);
-        }
+        link.linger_cap = orders.linger.or(link.linger_cap);
         if orders.tidy
             && let Some(stream) = &mut link.stream
         {
