@@ -131,14 +131,15 @@ impl Link {
         if let Some(late_data) = close.late_data {
             self.options.late_data = late_data;
         }
-        if self.half_closed {
+        let half_closed = std::mem::take(&mut self.half_closed);
+        if half_closed {
             // The close after a half-close starts the linger now.
-            self.half_closed = false;
             self.phase_since = Instant::now();
         }
         let cause = match self.phase {
             Phase::Dialing | Phase::Handshaking => cause.or(Some(Reason::Cancelled)),
             Phase::Open => cause,
+            _ if half_closed => cause,
             _ => None,
         };
         if self.cause.is_none() {

@@ -14,7 +14,7 @@ use actix::{ActorContext, Context, fut::ActorFuture};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::{Close, Connection, EndOfStream, Io, Protocol, child::panic_message};
+use super::{Close, Connection, EndOfStream, Io, LateData, Protocol, child::panic_message};
 use crate::{
     fate::Reason,
     lifecycle::{Event, Phase},
@@ -268,7 +268,7 @@ impl<P: Protocol> Connection<P> {
             Ok(()) => return,
         };
         data.clear();
-        self.link.close(Close::default(), Some(Reason::Protocol(error)));
+        self.link.close(Close::default().late_data(LateData::Discard), Some(Reason::Protocol(error)));
     }
 
     fn peer_ended(&mut self, context: &mut Context<Self>, clean: bool) {

@@ -1,6 +1,10 @@
 //! How we close: law 4 (close delivers), and what becomes of late data.
 
-use exeunt::{Abort, Close, HalfClose, LateData, Phase, Reason, Write, WriteError};
+use bytes::BytesMut;
+use exeunt::{
+    Abort, Close, HalfClose, Io, LateData, Phase, Protocol, ProtocolError, Reason, Supervisor, Write, WriteError,
+};
+use tokio::sync::mpsc;
 
 use crate::stage::*;
 
@@ -308,4 +312,25 @@ async fn an_endless_deadline_is_no_panic() {
     assert_eq!(lost.unwrap().reason, Reason::Closed);
     scene.script.lost().await;
     scene.end().await;
+}
+
+/// A half-close is not the end of what the protocol may find wrong: a peer that answers badly is told apart from one that answers.
+#[actix::test]
+async fn what_is_wrong_after_a_half_close_is_the_reason() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Picky).await;
+    connection.send(HalfClose).await.unwrap();
+    peer.read_to_close_notify().await.unwrap();
+    peer.write(b"nonsense").await;
+    peer.close().await;
+    let lost = end_of(&connection).await;
+    assert_eq!(lost.reason, Reason::Protocol("nonsense".into()));
+    exeunt(supervisor, books).await;
+}
+
+struct Picky;
+impl Protocol for Picky {
+    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        Err(ProtocolError::new(String::from_utf8_lossy(data)))
+    }
 }
