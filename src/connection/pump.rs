@@ -128,7 +128,7 @@ impl<P: Protocol> Connection<P> {
         if self.link.phase < Phase::Open && self.reply.as_ref().is_some_and(|reply| reply.poll_given_up(cx)) {
             self.link.abort(Reason::Cancelled);
         }
-        if !context.connected() && !self.link.phase.is_closing() {
+        if !context.connected() && (!self.link.phase.is_closing() || self.link.half_closed) {
             // Completion is ownership: dropping the last handle is a graceful close. When it was dropped because the owner is gone, that is the reason.
             let cause = self.link.entry.owner_is_gone().then_some(Reason::OwnerGone);
             self.link.close(Close::default(), cause);

@@ -334,3 +334,17 @@ impl Protocol for Picky {
         Err(ProtocolError::new(String::from_utf8_lossy(data)))
     }
 }
+
+/// Dropping the last handle closes a half-closed connection, too: nobody is left who could, and its linger has a deadline.
+#[actix::test]
+async fn the_last_handle_of_a_half_closed_connection_closes_it() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Sink).await;
+    connection.send(HalfClose).await.unwrap();
+    peer.read_to_close_notify().await.unwrap();
+    drop(connection);
+    tokio::time::sleep(SECOND * 10).await;
+    assert_eq!(books.outstanding(), 0, "the default linger is 5 s");
+    exeunt(supervisor, books).await;
+}
