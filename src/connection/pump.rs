@@ -200,7 +200,8 @@ impl<P: Protocol> Connection<P> {
 
     /// Reads once and shows it to the protocol. Whether anything moved.
     fn read(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
-        if self.link.show_again && self.link.phase == Phase::Open && self.link.wants_read() {
+        let shows = self.link.phase == Phase::Open || self.link.delivers_late();
+        if self.link.show_again && shows && self.link.wants_read() {
             self.link.show_again = false;
             if !self.link.unread.is_empty() {
                 let mut data = std::mem::take(&mut self.link.unread);

@@ -348,3 +348,41 @@ async fn the_last_handle_of_a_half_closed_connection_closes_it() {
     assert_eq!(books.outstanding(), 0, "the default linger is 5 s");
     exeunt(supervisor, books).await;
 }
+
+/// A protocol that lets go of the brake after a half-close is shown again what it had left.
+#[actix::test]
+async fn what_was_left_is_shown_again_after_a_half_close() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut shown) = mpsc::unbounded_channel();
+    let (connection, mut peer) = meet(&supervisor, Hesitant(sender)).await;
+    connection.send(HalfClose).await.unwrap();
+    peer.read_to_close_notify().await.unwrap();
+    peer.write(b"the answer").await;
+    assert_eq!(shown.recv().await, Some(10));
+    connection.send(Release).await.unwrap();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shown.try_recv(), Ok(10));
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
+
+/// Consumes nothing at first sight, and stops reading.
+struct Hesitant(mpsc::UnboundedSender<usize>);
+impl Protocol for Hesitant {
+    fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        let _ = self.0.send(data.len());
+        io.hold_reading(true);
+        Ok(())
+    }
+}
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Release;
+impl actix::Handler<Release> for exeunt::Connection<Hesitant> {
+    type Result = ();
+    fn handle(&mut self, _: Release, context: &mut Self::Context) {
+        self.parts(context).1.hold_reading(false);
+    }
+}
