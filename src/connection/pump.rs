@@ -206,7 +206,7 @@ impl<P: Protocol> Connection<P> {
             if !self.link.unread.is_empty() {
                 let mut data = std::mem::take(&mut self.link.unread);
                 self.show(context, &mut data);
-                self.link.unread = data;
+                self.put_back(data, false);
                 return true;
             }
         }
@@ -245,7 +245,8 @@ impl<P: Protocol> Connection<P> {
 
     fn put_back(&mut self, mut buffer: BytesMut, lent: bool) {
         if !lent {
-            self.link.unread = buffer;
+            // All taken: then the allocation is let go, too, for an idle connection holds no buffer (law 8).
+            self.link.unread = if buffer.is_empty() { BytesMut::new() } else { buffer };
             return;
         }
         if !buffer.is_empty() {

@@ -196,3 +196,29 @@ async fn a_socket_that_holds_back_is_flushed_to_the_end() {
     connection.abort().await;
     exeunt(supervisor, books).await;
 }
+
+/// Law 8: when a long message was taken, the buffer that it came in is not kept.
+#[actix::test]
+async fn the_buffer_of_a_long_message_is_not_kept() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut taken) = mpsc::unbounded_channel();
+    let (connection, mut peer) = meet(&supervisor, Long(sender)).await;
+    peer.write(&[5; MARK]).await;
+    let bytes: bytes::Bytes = taken.recv().await.unwrap();
+    turns(50).await;
+    assert!(bytes.is_unique(), "the connection holds on to what it was read into");
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
+
+/// Waits for all of a message, and takes it.
+struct Long(mpsc::UnboundedSender<bytes::Bytes>);
+
+impl Protocol for Long {
+    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        if data.len() >= MARK {
+            let _ = self.0.send(data.split().freeze());
+        }
+        Ok(())
+    }
+}
