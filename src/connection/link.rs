@@ -65,7 +65,9 @@ pub(super) struct WaitingWrite {
 }
 
 impl Link {
-    pub(crate) fn new(entry: Arc<Entry>, options: Options) -> Self {
+    pub(crate) fn new(entry: Arc<Entry>, mut options: Options) -> Self {
+        options.write_high = options.write_high.max(1);
+        options.write_low = options.write_low.min(options.write_high);
         let now = Instant::now();
         let phase = entry.phase();
         Link {

@@ -222,3 +222,22 @@ impl Protocol for Long {
         Ok(())
     }
 }
+
+/// The marks mean the same whichever way they were given.
+#[actix::test]
+async fn marks_that_make_no_sense_are_mended() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut pressure) = mpsc::unbounded_channel();
+    let mut options = exeunt::Options::default();
+    options.write_high = 0;
+    options.write_low = MARK;
+    let (connection, mut peer) = meet_with(&supervisor, Gusher(sender), |adopt| adopt.options(options)).await;
+    assert_eq!(pressure.recv().await, Some((true, false)));
+    turns(50).await;
+    assert!(pressure.try_recv().is_err(), "nothing of it was taken yet");
+    peer.read_exactly(MARK * 2).await;
+    assert_eq!(pressure.recv().await, Some((false, true)));
+    connection.write("more").await.unwrap();
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
