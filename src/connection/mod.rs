@@ -110,8 +110,8 @@ impl<P: Protocol> Connection<P> {
         let handle = Handle::new(context.address(), self.link.entry.clone());
         let (protocol, mut io) = self.parts(context);
         protocol.connected(&mut io);
-        if let Some(reply) = self.reply.take().filter(Reply::is_awaited) {
-            // From here on, dropping the last handle closes. Where nobody asked for one, the connection holds itself until it ends.
+        if let Some(reply) = self.reply.take().filter(Reply::is_asked) {
+            // From here on, dropping the last handle closes; it is dropped here and now if whoever asked has given up in this moment. Where nobody asked for one, the connection holds itself until it ends.
             reply.send(Ok(handle));
             self.hold = None;
         }
