@@ -234,3 +234,20 @@ async fn a_burst_waits_for_room() {
     let ledger = exeunt(supervisor, books).await;
     assert_eq!((ledger.totals.admitted, ledger.totals.refused), (5, 0));
 }
+
+/// A panic where a protocol is made costs that connection, not the listener.
+#[actix::test]
+async fn a_panic_in_the_making_of_a_protocol_does_not_end_the_listener() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let mut made = 0;
+    let listen = Listen::on(anywhere(), &server_tls(), move |_| {
+        made += 1;
+        assert!(made > 1, "the first one goes wrong");
+        Echo
+    });
+    let listening = supervisor.send(listen).await.unwrap().unwrap();
+    let mut unlucky = TcpStream::connect(listening.address()).await.unwrap();
+    assert_eq!(unlucky.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
+    call(&supervisor, &listening).await.unwrap().close().await;
+    exeunt(supervisor, books).await;
+}
