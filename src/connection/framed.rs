@@ -216,7 +216,9 @@ where
 {
     /// Gives a frame to the call whose turn it is.
     fn answer(&mut self, frame: C::Item) -> Result<(), ProtocolError> {
-        let Some(asked) = self.calls.pop_front() else {
+        // A call that is still held cannot have asked for it.
+        let sent = self.calls.front().is_some_and(|asked| asked.upto.is_some());
+        let Some(asked) = sent.then(|| self.calls.pop_front()).flatten() else {
             return Err(ProtocolError::new("the peer sent a frame that no call had asked for"));
         };
         if let Some(reply) = asked.reply {

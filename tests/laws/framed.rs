@@ -187,3 +187,18 @@ async fn an_endless_call_is_no_panic() {
     connection.abort().await;
     exeunt(supervisor, books).await;
 }
+
+/// A frame that comes before anything of the call has left is not its answer: the peer cannot have known of it.
+#[actix::test]
+async fn a_frame_is_no_answer_to_a_call_that_was_not_sent() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet_with(&supervisor, Lines::default(), |adopt| adopt.write_marks(1, 0)).await;
+    let first = connection.send(Call::new("a".repeat(PIPE * 2)));
+    let held = connection.send(Call::new("b"));
+    peer.write(b"no\nforged\n").await;
+    assert_eq!(first.await.unwrap().unwrap(), "no");
+    let error = held.await.unwrap().unwrap_err();
+    assert!(matches!(&error, CallError::Lost { written: false, .. }), "{error}");
+    exeunt_by(supervisor, books, StopPlan::now()).await;
+}
