@@ -300,9 +300,16 @@ where
         self.close_when_done(io);
     }
 
-    fn poll(&mut self, io: &mut Io<'_, Self>, _: &mut std::task::Context<'_>) {
+    fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut std::task::Context<'_>) {
         if !self.held.is_empty() {
             self.write_held(io);
+        }
+        if self.draining {
+            // A caller that goes away is to wake us: it is waited for no longer.
+            for reply in self.calls.iter().filter_map(|asked| asked.reply.as_ref()) {
+                reply.poll_given_up(cx);
+            }
+            self.close_when_done(io);
         }
     }
 

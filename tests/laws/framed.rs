@@ -202,3 +202,21 @@ async fn a_frame_is_no_answer_to_a_call_that_was_not_sent() {
     assert!(matches!(&error, CallError::Lost { written: false, .. }), "{error}");
     exeunt_by(supervisor, books, StopPlan::now()).await;
 }
+
+/// In a drain, a caller that goes away is waited for no longer.
+#[actix::test]
+async fn a_drain_does_not_wait_for_a_caller_that_went_away() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Lines::default()).await;
+    let call = connection.send(Call::new("ping"));
+    peer.read_exactly(5).await;
+    let stop = supervisor.send(Stop::by(StopPlan::new().drain(SECOND * 30)));
+    tokio::time::sleep(SECOND).await;
+    drop(call);
+    peer.read_to_close_notify().await.unwrap();
+    peer.close().await;
+    let ledger = stop.await.unwrap();
+    assert_adds_up(&ledger, &books);
+    assert!(ledger.elapsed < SECOND * 5, "{:?}", ledger.elapsed);
+}
