@@ -83,7 +83,7 @@ impl Owner {
             + ToEnvelope<A, Draining>
             + ToEnvelope<A, Lost>,
     {
-        Owner(Arc::new(OwningActor { address, kept: Mutex::default() }))
+        Owner(Arc::new(OwningActor { address }))
     }
 }
 
@@ -100,8 +100,6 @@ trait Own: Liveness {
     fn eof(&self, message: Eof) -> Handled;
     fn draining(&self, message: Draining);
     fn lost(&self, message: Lost);
-    /// Keeps the wait for an answer that nobody waits for any more: dropped, it would take the message back if the owner has not come to it yet.
-    fn keep(&self, handled: Handled);
 }
 
 /// The wait until an owner is done with a message.
@@ -109,10 +107,12 @@ type Handled = BoxFuture<'static, Result<(), MailboxError>>;
 
 struct OwningActor<A: Actor> {
     address: Addr<A>,
-    kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
+/// The waits for answers that nobody waits for any more: dropped, they would take their messages back where the owner has not come to them yet. Of the process, because nothing else need outlive the
+/// connection: not its supervisor, its thread or what it knew its owner by.
+static KEPT: Mutex<Kept> = Mutex::new(Kept { waits: Vec::new(), clean_at: 0 });
+
 struct Kept {
     waits: Vec<Handled>,
     /// Those that are over are thrown out when there are so many, so that keeping one costs little however many there are.
@@ -165,9 +165,6 @@ where
     }
     fn lost(&self, message: Lost) {
         self.address.do_send(message);
-    }
-    fn keep(&self, handled: Handled) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(handled);
     }
 }
 
@@ -261,7 +258,7 @@ impl Protocol for Events {
 
     fn lost(&mut self, lost: &Lost) {
         if let Some(UnderWay::Data(handled) | UnderWay::Eof(handled)) = self.under_way.take() {
-            self.owner.0.keep(handled);
+            KEPT.lock().unwrap_or_else(PoisonError::into_inner).keep(handled);
         }
         self.owner.0.lost(lost.clone());
     }

@@ -197,7 +197,9 @@ where
             Err(error) => return Parked::now(Err(CallError::Encode(error.to_string()))),
         };
         let (reply, parked) = Reply::later();
-        let deadline = call.within.or(framed.within).map(|within| (Instant::now() + within, within));
+        let within = call.within.or(framed.within);
+        // What the clock cannot say is never.
+        let deadline = within.and_then(|within| Some((Instant::now().checked_add(within)?, within)));
         if let Some((at, _)) = deadline {
             framed.soonest = Some(framed.soonest.map_or(at, |soonest| soonest.min(at)));
         }
@@ -214,7 +216,9 @@ where
 {
     /// Gives a frame to the call whose turn it is.
     fn answer(&mut self, frame: C::Item) -> Result<(), ProtocolError> {
-        let Some(asked) = self.calls.pop_front() else {
+        // A call that is still held cannot have asked for it.
+        let sent = self.calls.front().is_some_and(|asked| asked.upto.is_some());
+        let Some(asked) = sent.then(|| self.calls.pop_front()).flatten() else {
             return Err(ProtocolError::new("the peer sent a frame that no call had asked for"));
         };
         if let Some(reply) = asked.reply {
@@ -296,9 +300,16 @@ where
         self.close_when_done(io);
     }
 
-    fn poll(&mut self, io: &mut Io<'_, Self>, _: &mut std::task::Context<'_>) {
+    fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut std::task::Context<'_>) {
         if !self.held.is_empty() {
             self.write_held(io);
+        }
+        if self.draining {
+            // A caller that goes away is to wake us: it is waited for no longer.
+            for reply in self.calls.iter().filter_map(|asked| asked.reply.as_ref()) {
+                reply.poll_given_up(cx);
+            }
+            self.close_when_done(io);
         }
     }
 

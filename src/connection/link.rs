@@ -1,6 +1,6 @@
 //! A connection without its protocol: the phase, the stream, the buffers, who waits for what, and how it ended.
 
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{collections::VecDeque, sync::Arc, task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
@@ -51,6 +51,8 @@ pub(crate) struct Link {
     pub(super) waiting_ends: Vec<Reply<Lost>>,
     pub(super) phase_since: Instant,
     pub(super) progress: Instant,
+    /// The linger that a stop allows at most.
+    pub(super) linger_cap: Option<Duration>,
     /// The kill of a stop bounds the linger.
     pub(super) kill_at: Option<Instant>,
     pub(super) timer: Timer,
@@ -63,7 +65,9 @@ pub(super) struct WaitingWrite {
 }
 
 impl Link {
-    pub(crate) fn new(entry: Arc<Entry>, options: Options) -> Self {
+    pub(crate) fn new(entry: Arc<Entry>, mut options: Options) -> Self {
+        options.write_high = options.write_high.max(1);
+        options.write_low = options.write_low.min(options.write_high);
         let now = Instant::now();
         let phase = entry.phase();
         Link {
@@ -92,6 +96,7 @@ impl Link {
             waiting_ends: Vec::new(),
             phase_since: now,
             progress: now,
+            linger_cap: None,
             kill_at: None,
             timer: Timer::default(),
         }
@@ -128,14 +133,15 @@ impl Link {
         if let Some(late_data) = close.late_data {
             self.options.late_data = late_data;
         }
-        if self.half_closed {
+        let half_closed = std::mem::take(&mut self.half_closed);
+        if half_closed {
             // The close after a half-close starts the linger now.
-            self.half_closed = false;
             self.phase_since = Instant::now();
         }
         let cause = match self.phase {
             Phase::Dialing | Phase::Handshaking => cause.or(Some(Reason::Cancelled)),
             Phase::Open => cause,
+            _ if half_closed => cause,
             _ => None,
         };
         if self.cause.is_none() {
@@ -215,12 +221,12 @@ impl Link {
                 std::task::Poll::Pending => break,
             }
         }
+        if let Some(stream) = &mut self.stream {
+            // For sockets that are not TCP. Also when nothing moved: a flush that was pending is to be asked for again. What fails here fails the next write.
+            let _ = stream.poll_flush(cx);
+        }
         if moved {
             self.progressed();
-            if let Some(stream) = &mut self.stream {
-                // For sockets that are not TCP; what fails here fails the next write.
-                let _ = stream.poll_flush(cx);
-            }
             while self.waiting_flushes.front().is_some_and(|(upto, _)| *upto <= self.bytes_out) {
                 if let Some((_, reply)) = self.waiting_flushes.pop_front() {
                     reply.send(Ok(()));
@@ -269,19 +275,21 @@ impl Link {
     /// When the phase, as it is, is over. `None`: it may last.
     pub(super) fn phase_deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Dialing => Some(self.phase_since + self.options.dial),
-            Phase::Handshaking => Some(self.phase_since + self.options.handshake),
-            Phase::Open => self.options.idle.map(|idle| self.progress + idle),
-            Phase::Flushing => Some(self.progress + self.options.flush),
-            Phase::Lingering if self.half_closed => self.options.idle.map(|idle| self.progress + idle),
-            Phase::Lingering => Some(self.linger_until()),
+            // What the clock cannot say is never.
+            Phase::Dialing => self.phase_since.checked_add(self.options.dial),
+            Phase::Handshaking => self.phase_since.checked_add(self.options.handshake),
+            Phase::Open => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
+            Phase::Flushing => self.progress.checked_add(self.options.flush),
+            Phase::Lingering if self.half_closed => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
+            Phase::Lingering => self.linger_until(),
             Phase::Lost => None,
         }
     }
 
-    pub(super) fn linger_until(&self) -> Instant {
-        let own = self.phase_since + self.options.linger;
-        self.kill_at.map_or(own, |kill_at| own.min(kill_at))
+    pub(super) fn linger_until(&self) -> Option<Instant> {
+        let linger = self.linger_cap.map_or(self.options.linger, |cap| self.options.linger.min(cap));
+        let own = self.phase_since.checked_add(linger);
+        own.into_iter().chain(self.kill_at).min()
     }
 
     /// The reason of the end, once the phase is `Lost`: the cause, or how the plain close went.

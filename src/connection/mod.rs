@@ -110,8 +110,8 @@ impl<P: Protocol> Connection<P> {
         let handle = Handle::new(context.address(), self.link.entry.clone());
         let (protocol, mut io) = self.parts(context);
         protocol.connected(&mut io);
-        if let Some(reply) = self.reply.take().filter(Reply::is_awaited) {
-            // From here on, dropping the last handle closes. Where nobody asked for one, the connection holds itself until it ends.
+        if let Some(reply) = self.reply.take().filter(Reply::is_asked) {
+            // From here on, dropping the last handle closes; it is dropped here and now if whoever asked has given up in this moment. Where nobody asked for one, the connection holds itself until it ends.
             reply.send(Ok(handle));
             self.hold = None;
         }
@@ -169,7 +169,11 @@ impl<P: Protocol> Connection<P> {
             Phase::Lost => link.reason(),
             _ if link.entry.has_panicked() => link.entry.fallback_reason(),
             // The linger was over by itself at the moment of the kill: everything was sent, and that is what is to be told.
-            Phase::Lingering if link.entry.is_killed() && link.linger_until() <= Instant::now() => link.reason(),
+            Phase::Lingering
+                if link.entry.is_killed() && link.linger_until().is_some_and(|until| until <= Instant::now()) =>
+            {
+                link.reason()
+            }
             _ if link.entry.is_killed() => Reason::Killed,
             _ => Reason::Abandoned,
         }

@@ -21,9 +21,9 @@ pub struct Options {
     pub linger: Duration,
     /// What to do with data that the peer sends after our close was asked for. Default [`LateData::Discard`].
     pub late_data: LateData,
-    /// Writes wait while this many bytes or more are accepted and not yet written. Default 256 KiB.
+    /// Writes wait while this many bytes or more are accepted and not yet written; 0 is taken as 1. Default 256 KiB.
     pub write_high: usize,
-    /// Writing goes on when it has fallen to this. Default 64 KiB. Never above `write_high`.
+    /// Writing goes on when it has fallen to this; above `write_high`, it is taken as that. Default 64 KiB.
     pub write_low: usize,
     /// How many bytes a protocol may leave unconsumed before the connection ends as a [protocol error](crate::Reason::Protocol). Default 1 MiB.
     pub unread: usize,
@@ -90,8 +90,8 @@ macro_rules! option_setters {
 
         /// The marks of the write buffer, in bytes. Defaults 256 KiB and 64 KiB. A `low` above `high` is taken as `high`, a `high` of 0 as 1.
         pub fn write_marks(mut self, high: usize, low: usize) -> Self {
-            self.options.write_high = high.max(1);
-            self.options.write_low = low.min(self.options.write_high);
+            self.options.write_high = high;
+            self.options.write_low = low;
             self
         }
     };

@@ -14,7 +14,7 @@ use actix::{ActorContext, Context, fut::ActorFuture};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::{Close, Connection, EndOfStream, Io, Protocol, child::panic_message};
+use super::{Close, Connection, EndOfStream, Io, LateData, Protocol, child::panic_message};
 use crate::{
     fate::Reason,
     lifecycle::{Event, Phase},
@@ -93,9 +93,7 @@ impl<P: Protocol> Connection<P> {
         let Some(orders) = self.link.entry.take_orders() else { return };
         let link = &mut self.link;
         link.kill_at = orders.kill_at.or(link.kill_at);
-        if let Some(linger) = orders.linger {
-            link.options.linger = link.options.linger.min(linger);
-        }
+        link.linger_cap = orders.linger.or(link.linger_cap);
         if orders.tidy
             && let Some(stream) = &mut link.stream
         {
@@ -130,7 +128,7 @@ impl<P: Protocol> Connection<P> {
         if self.link.phase < Phase::Open && self.reply.as_ref().is_some_and(|reply| reply.poll_given_up(cx)) {
             self.link.abort(Reason::Cancelled);
         }
-        if !context.connected() && !self.link.phase.is_closing() {
+        if !context.connected() && (!self.link.phase.is_closing() || self.link.half_closed) {
             // Completion is ownership: dropping the last handle is a graceful close. When it was dropped because the owner is gone, that is the reason.
             let cause = self.link.entry.owner_is_gone().then_some(Reason::OwnerGone);
             self.link.close(Close::default(), cause);
@@ -202,12 +200,13 @@ impl<P: Protocol> Connection<P> {
 
     /// Reads once and shows it to the protocol. Whether anything moved.
     fn read(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
-        if self.link.show_again && self.link.phase == Phase::Open && self.link.wants_read() {
+        let shows = self.link.phase == Phase::Open || self.link.delivers_late();
+        if self.link.show_again && shows && self.link.wants_read() {
             self.link.show_again = false;
             if !self.link.unread.is_empty() {
                 let mut data = std::mem::take(&mut self.link.unread);
                 self.show(context, &mut data);
-                self.link.unread = data;
+                self.put_back(data, false);
                 return true;
             }
         }
@@ -246,7 +245,8 @@ impl<P: Protocol> Connection<P> {
 
     fn put_back(&mut self, mut buffer: BytesMut, lent: bool) {
         if !lent {
-            self.link.unread = buffer;
+            // All taken: then the allocation is let go, too, for an idle connection holds no buffer (law 8).
+            self.link.unread = if buffer.is_empty() { BytesMut::new() } else { buffer };
             return;
         }
         if !buffer.is_empty() {
@@ -270,7 +270,7 @@ impl<P: Protocol> Connection<P> {
             Ok(()) => return,
         };
         data.clear();
-        self.link.close(Close::default(), Some(Reason::Protocol(error)));
+        self.link.close(Close::default().late_data(LateData::Discard), Some(Reason::Protocol(error)));
     }
 
     fn peer_ended(&mut self, context: &mut Context<Self>, clean: bool) {

@@ -105,6 +105,11 @@ impl<T> Reply<T> {
         }
     }
 
+    /// Whether the message was sent so that an answer was asked for, given up or not. Not to be asked in the handler itself, either.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Whether anybody waits for the answer. Not to be asked in the handler itself, where actix has not handed over the channel yet.
     pub fn is_awaited(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|sender| !sender.is_closed())

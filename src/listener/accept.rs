@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll, ready},
@@ -158,16 +159,21 @@ impl<P: Protocol> Listener<P> {
             }
             Start::Socket { socket: socket.into(), secure }
         };
+        // The user's code. `AssertUnwindSafe`: what it leaves half done is its own, and is only called again.
+        let Ok(protocol) = catch_unwind(AssertUnwindSafe(|| (self.birth.protocol)(&peer))) else {
+            return tracing::error!(%peer, "an accepted connection was closed: the making of its protocol panicked");
+        };
         self.supervisor.do_send(Admit(Newcomer {
             role: Role::Server,
             accepted: true,
-            protocol: (self.birth.protocol)(&peer),
+            protocol,
             peer,
             start,
             options: self.birth.options.clone(),
             reply: None,
             permit: self.permit.take(),
             seat: self.seat.take(),
+            promise: Some(self.books.promise()),
         }));
     }
 

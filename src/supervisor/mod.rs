@@ -25,7 +25,7 @@ use crate::{
     },
     dial::Resolver,
     fate::{Peer, Role},
-    ticket::{Books, News, Refusal, RollEntry},
+    ticket::{Books, News, Promise, Refusal, RollEntry},
 };
 use stop::Stopping;
 use workers::Workers;
@@ -118,7 +118,9 @@ impl Supervisor {
     /// Admits a connection and gives it to a thread: at once to this one; to another by what it returns, which is to be begun when whoever asked can be answered. This is the only place where a
     /// ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
     fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<Option<Begin>, Refusal> {
-        let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat } = newcomer;
+        let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat, promise } = newcomer;
+        // Its place is the one that it takes now.
+        drop(promise);
         let mut ticket = self.books.admit(role, accepted, peer, start.phase())?;
         ticket.take_seat(seat);
         crate::telling::admitted(role);
@@ -214,6 +216,8 @@ pub(crate) struct Newcomer<P: Protocol> {
     pub(crate) permit: Option<Permit>,
     /// Given back when the connection has ended.
     pub(crate) seat: Option<Permit>,
+    /// Its place under the supervisor's limit, since it was accepted.
+    pub(crate) promise: Option<Promise>,
 }
 
 /// How often the supervisor looks at its connections. actix tells nobody when an actor ends, so somebody has to look for owners that went away; and an idle connection need not have a timer of its
@@ -297,6 +301,7 @@ impl Supervisor {
             reply: Some(reply),
             permit: None,
             seat: None,
+            promise: None,
         };
         match self.admit(newcomer) {
             Ok(begin) => parked.and_begin(begin),

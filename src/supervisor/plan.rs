@@ -130,7 +130,8 @@ impl Schedule {
 
 /// An instant so much later; one so far that the clock cannot say it is a year away, which is never for a stop.
 fn later(now: Instant, by: Duration) -> Instant {
-    now.checked_add(by).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
+    // Where not even a year fits behind it, it is never itself.
+    now.checked_add(by).or_else(|| now.checked_add(Duration::from_secs(365 * 24 * 3600))).unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -181,7 +182,11 @@ mod tests {
     #[test]
     fn an_endless_plan_is_no_panic() {
         let endless = StopPlan { lame_duck: Duration::MAX, drain: Duration::MAX, linger: Duration::MAX };
-        assert_eq!(Schedule::new(endless, Instant::now()).stage(Instant::now()), Stage::LameDuck);
+        // The second one ends a month before the clock does.
+        let nearly = StopPlan { lame_duck: Duration::from_secs(i64::MAX as u64 - 30 * 24 * 3600), ..endless };
+        for plan in [endless, nearly] {
+            assert_eq!(Schedule::new(plan, Instant::now()).stage(Instant::now()), Stage::LameDuck);
+        }
         assert_eq!(endless.budget(), Duration::MAX);
     }
 }

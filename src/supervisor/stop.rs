@@ -108,7 +108,7 @@ impl Supervisor {
                         orders.drain_until = Some(schedule.linger_at);
                         orders.linger = Some(schedule.linger);
                         orders.kill_at = Some(schedule.kill_at);
-                        orders.close = stage == Stage::Linger;
+                        orders.close |= stage == Stage::Linger;
                     });
                 }
             }

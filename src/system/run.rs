@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::poll_fn,
     io::{self, Write},
+    panic::{AssertUnwindSafe, resume_unwind},
     pin::pin,
     process::ExitCode,
     sync::Arc,
@@ -11,6 +12,7 @@ use std::{
 };
 
 use actix::{Actor, Addr, System};
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::notify::Notifier;
@@ -23,7 +25,7 @@ use crate::{
 ///
 /// It starts an actix system and the supervisor, and drives `application`. When that ends, or on SIGTERM, SIGINT or a bare [`System::stop`], it stops the supervisor by its
 /// plan, prints the ledger on standard error, and gives the exit code: 0 when the stop was clean, 1 when connections were forced, 4 when some were abandoned, 3 when the application failed before any stop had
-/// begun (its error is printed). A second signal kills at once. While it drains, the application's future goes on: its calls get their answers, its new
+/// begun (its error is printed). A panic of the application's is passed on, when all that is done. A second signal kills at once. While it drains, the application's future goes on: its calls get their answers, its new
 /// connections are refused.
 ///
 /// ```no_run
@@ -63,8 +65,8 @@ impl fmt::Debug for Run {
 }
 
 /// What ended the running part.
-enum End<E> {
-    Application(Result<(), E>),
+enum End<T> {
+    Application(T),
     Signal(&'static str),
     System,
 }
@@ -94,7 +96,10 @@ impl Run {
             let mut signals = Signals::listen();
             let supervisor = supervisor.start();
             let mut notifier = Notifier::ready();
-            let mut application = pin!(application(supervisor.clone()));
+            let addressed = supervisor.clone();
+            // `AssertUnwindSafe`: the panic is passed on when everything has ended.
+            let mut application = pin!(AssertUnwindSafe(async move { application(addressed).await }).catch_unwind());
+            let mut panicked = None;
             let mut stopped = pin!(stopped);
 
             let end = poll_fn(|cx| {
@@ -110,12 +115,16 @@ impl Run {
 
             let mut failed = false;
             let mut application = match end {
-                End::Application(Err(error)) => {
+                End::Application(Err(payload)) => {
+                    panicked = Some(payload);
+                    None
+                }
+                End::Application(Ok(Err(error))) => {
                     tell_people(format_args!("error: {error}"));
                     failed = true;
                     None
                 }
-                End::Application(Ok(())) => None,
+                End::Application(Ok(Ok(()))) => None,
                 End::Signal(signal) => {
                     tracing::info!(signal, "stopping");
                     Some(application)
@@ -132,8 +141,10 @@ impl Run {
                 if let Some(Poll::Ready(result)) = application.as_mut().map(|application| application.as_mut().poll(cx))
                 {
                     application = None;
-                    if let Err(error) = result {
-                        tracing::info!(%error, "the application ended with an error in the stop");
+                    match result {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::info!(%error, "the application ended with an error in the stop"),
+                        Err(payload) => panicked = Some(payload),
                     }
                 }
                 while let Poll::Ready(signal) = signals.poll(cx) {
@@ -147,6 +158,9 @@ impl Run {
             // The supervisor cannot be gone while we hold its address, unless it panicked.
             .unwrap_or_else(|_| Arc::new(Ledger::default()));
             tell(&ledger);
+            if let Some(payload) = panicked {
+                resume_unwind(payload);
+            }
             match (failed, ledger.verdict()) {
                 (true, _) => ExitCode::from(3),
                 (false, Verdict::Clean) => ExitCode::SUCCESS,

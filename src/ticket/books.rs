@@ -107,6 +107,12 @@ impl Books {
         self.register().has_room()
     }
 
+    /// Keeps a place for a socket that was accepted, until the promise is dropped.
+    pub(crate) fn promise(&self) -> Promise {
+        self.register().promise();
+        Promise(self.clone())
+    }
+
     /// Resolves when a connection has ended or the fence has closed. Make it, then look whether there is room, then await it.
     pub(crate) fn room(&self) -> impl Future<Output = ()> + use<> {
         let shared = self.shared.clone();
@@ -157,6 +163,15 @@ impl Books {
 impl fmt::Debug for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Books").field("outstanding", &self.outstanding()).finish_non_exhaustive()
+    }
+}
+
+/// A place for one that was accepted and is not admitted yet.
+pub(crate) struct Promise(Books);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.0.register().take_promise_back();
     }
 }
 

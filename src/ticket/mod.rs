@@ -17,7 +17,7 @@ mod entry;
 mod register;
 
 pub use books::Books;
-pub(crate) use books::{News, Ticket};
+pub(crate) use books::{News, Promise, Ticket};
 pub(crate) use entry::{Entry, Liveness};
 pub use entry::{RollEntry, WaitingFor};
 pub use register::Refusal;

@@ -44,6 +44,8 @@ pub(crate) enum Fence {
 pub(crate) struct Register<T> {
     admitted: u64,
     alive: HashMap<ConnectionId, Alive<T>>,
+    /// Places promised to sockets that were accepted and are not admitted yet.
+    promised: usize,
     limit: usize,
     fence: Fence,
     /// `Some` from the beginning of a stop.
@@ -62,6 +64,7 @@ impl<T> Register<T> {
         Register {
             admitted: 0,
             alive: HashMap::new(),
+            promised: 0,
             limit,
             fence: Fence::Open,
             rows: None,
@@ -79,7 +82,7 @@ impl<T> Register<T> {
         let refusal = match self.fence {
             Fence::Closed => Some(Refusal::Stopping),
             Fence::AcceptedOnly if !accepted => Some(Refusal::Stopping),
-            _ if self.alive.len() >= self.limit => Some(Refusal::Limit(self.limit)),
+            _ if !self.has_room() => Some(Refusal::Limit(self.limit)),
             _ => None,
         };
         if let Some(refusal) = refusal {
@@ -131,7 +134,16 @@ impl<T> Register<T> {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.alive.len() < self.limit
+        self.alive.len() + self.promised < self.limit
+    }
+
+    /// Counts one more that will be asked for, until it is taken back: right before it is admitted.
+    pub(crate) fn promise(&mut self) {
+        self.promised += 1;
+    }
+
+    pub(crate) fn take_promise_back(&mut self) {
+        self.promised -= 1;
     }
 
     pub(crate) fn set_limit(&mut self, limit: usize) {

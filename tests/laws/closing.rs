@@ -1,6 +1,10 @@
 //! How we close: law 4 (close delivers), and what becomes of late data.
 
-use exeunt::{Abort, Close, HalfClose, LateData, Phase, Reason, Write, WriteError};
+use bytes::BytesMut;
+use exeunt::{
+    Abort, Close, HalfClose, Io, LateData, Phase, Protocol, ProtocolError, Reason, Supervisor, Write, WriteError,
+};
+use tokio::sync::mpsc;
 
 use crate::stage::*;
 
@@ -290,4 +294,95 @@ async fn what_came_while_reading_was_paused_is_delivered_on_resume() {
     assert!(matches!(scene.script.next().await, Seen::Eof { clean: true }));
     assert_eq!(scene.script.lost().await.reason, Reason::ClosedByPeer);
     scene.end().await;
+}
+
+/// A deadline that the clock cannot say is never, and no panic.
+#[actix::test]
+async fn an_endless_deadline_is_no_panic() {
+    let mut options = exeunt::Options::default();
+    options.handshake = std::time::Duration::MAX;
+    options.idle = Some(std::time::Duration::MAX);
+    options.flush = std::time::Duration::MAX;
+    let mut scene = Scene::open_with(|adopt| adopt.options(options)).await;
+    let close = scene.connection.send(Close::new().linger(std::time::Duration::MAX));
+    let (lost, ()) = tokio::join!(close, async {
+        scene.peer.read_to_close_notify().await.unwrap();
+        scene.peer.close().await;
+    });
+    assert_eq!(lost.unwrap().reason, Reason::Closed);
+    scene.script.lost().await;
+    scene.end().await;
+}
+
+/// A half-close is not the end of what the protocol may find wrong: a peer that answers badly is told apart from one that answers.
+#[actix::test]
+async fn what_is_wrong_after_a_half_close_is_the_reason() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Picky).await;
+    connection.send(HalfClose).await.unwrap();
+    peer.read_to_close_notify().await.unwrap();
+    peer.write(b"nonsense").await;
+    peer.close().await;
+    let lost = end_of(&connection).await;
+    assert_eq!(lost.reason, Reason::Protocol("nonsense".into()));
+    exeunt(supervisor, books).await;
+}
+
+struct Picky;
+impl Protocol for Picky {
+    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        Err(ProtocolError::new(String::from_utf8_lossy(data)))
+    }
+}
+
+/// Dropping the last handle closes a half-closed connection, too: nobody is left who could, and its linger has a deadline.
+#[actix::test]
+async fn the_last_handle_of_a_half_closed_connection_closes_it() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Sink).await;
+    connection.send(HalfClose).await.unwrap();
+    peer.read_to_close_notify().await.unwrap();
+    drop(connection);
+    tokio::time::sleep(SECOND * 10).await;
+    assert_eq!(books.outstanding(), 0, "the default linger is 5 s");
+    exeunt(supervisor, books).await;
+}
+
+/// A protocol that lets go of the brake after a half-close is shown again what it had left.
+#[actix::test]
+async fn what_was_left_is_shown_again_after_a_half_close() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut shown) = mpsc::unbounded_channel();
+    let (connection, mut peer) = meet(&supervisor, Hesitant(sender)).await;
+    connection.send(HalfClose).await.unwrap();
+    peer.read_to_close_notify().await.unwrap();
+    peer.write(b"the answer").await;
+    assert_eq!(shown.recv().await, Some(10));
+    connection.send(Release).await.unwrap();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(shown.try_recv(), Ok(10));
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
+
+/// Consumes nothing at first sight, and stops reading.
+struct Hesitant(mpsc::UnboundedSender<usize>);
+impl Protocol for Hesitant {
+    fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        let _ = self.0.send(data.len());
+        io.hold_reading(true);
+        Ok(())
+    }
+}
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Release;
+impl actix::Handler<Release> for exeunt::Connection<Hesitant> {
+    type Result = ();
+    fn handle(&mut self, _: Release, context: &mut Self::Context) {
+        self.parts(context).1.hold_reading(false);
+    }
 }

@@ -181,3 +181,39 @@ fn sockets_to(address: &str) -> usize {
     let fields = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
     fields.filter(|fields| fields[2].starts_with(&hex) && own.iter().any(|inode| inode == fields[9])).count()
 }
+
+/// A dial that may take for ever is no panic.
+#[actix::test]
+async fn an_endless_dial_is_no_panic() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let connect = Connect::to("nowhere.example:443", Lines::default()).resolver(Silent);
+    let asking = supervisor.send(connect.dial_timeout(std::time::Duration::MAX));
+    let (asked, ledger) = tokio::join!(asking, exeunt(supervisor.clone(), books));
+    assert_eq!(asked.unwrap().unwrap_err().lost().unwrap().reason, Reason::Cancelled);
+    assert_eq!(ledger.totals.admitted, 1);
+}
+
+/// Whoever asked gives up in the very moment in which it is opened: a connection that nobody can reach is closed.
+#[actix::test]
+async fn a_connect_that_is_given_up_as_it_opens_is_closed() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (ours, theirs) = pipe(PIPE);
+    let asking = Asking::default();
+    let request = supervisor.send(exeunt::Adopt::client(ours, "localhost", &client_tls(), GivesUp(asking.clone())));
+    *asking.lock().unwrap() = Some(Box::new(request));
+    let mut peer = RawPeer::accept(theirs).await;
+    tokio::time::timeout(SECOND * 60, peer.read_to_close_notify()).await.expect("it is closed").unwrap();
+    exeunt(supervisor, books).await;
+}
+
+type Asking = std::sync::Arc<std::sync::Mutex<Option<Box<dyn Send>>>>;
+struct GivesUp(Asking);
+impl exeunt::Protocol for GivesUp {
+    fn connected(&mut self, _: &mut exeunt::Io<'_, Self>) {
+        drop(self.0.lock().unwrap().take());
+    }
+    fn data(&mut self, _: &mut exeunt::Io<'_, Self>, _: &mut bytes::BytesMut) -> Result<(), exeunt::ProtocolError> {
+        Ok(())
+    }
+}

@@ -182,3 +182,52 @@ async fn data_on_its_way_to_the_owner_outlives_the_connection() {
     scene.script.lost().await;
     scene.end().await;
 }
+
+/// Law 2: also when nothing is left that knows the owner, and it comes to its mailbox only then.
+#[actix::test]
+async fn data_on_its_way_to_the_owner_outlives_everything_that_sent_it() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let owner = Late(sender).start();
+    let (connection, mut peer) = meet(&supervisor, Events::new(&Owner::new(owner.clone()))).await;
+    assert_eq!(seen.recv().await, Some("connected"));
+    let (release, wait) = oneshot::channel();
+    owner.do_send(Hold(wait));
+    peer.write(b"last words").await;
+    while connection.info().await.unwrap().bytes_in < 10 {}
+    connection.abort().await;
+    drop(connection);
+    exeunt(supervisor, books).await;
+    release.send(()).unwrap();
+    assert_eq!(seen.recv().await, Some("data"));
+    assert_eq!(seen.recv().await, Some("lost"));
+}
+
+/// An owner that can be held up: nothing in its mailbox is handled meanwhile.
+struct Late(mpsc::UnboundedSender<&'static str>);
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Hold(oneshot::Receiver<()>);
+
+impl Actor for Late {
+    type Context = Context<Self>;
+}
+impl Handler<Hold> for Late {
+    type Result = actix::AtomicResponse<Self, ()>;
+    fn handle(&mut self, Hold(wait): Hold, _: &mut Context<Self>) -> Self::Result {
+        actix::AtomicResponse::new(Box::pin(actix::fut::wrap_future(async move {
+            let _ = wait.await;
+        })))
+    }
+}
+macro_rules! tell {
+    ($($message:ty => $word:literal),*) => {$(
+        impl Handler<$message> for Late {
+            type Result = ();
+            fn handle(&mut self, _: $message, _: &mut Context<Self>) {
+                let _ = self.0.send($word);
+            }
+        }
+    )*};
+}
+tell!(Connected => "connected", Data => "data", Eof => "eof", Draining => "draining", Lost => "lost");

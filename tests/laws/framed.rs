@@ -174,3 +174,49 @@ async fn a_drain_finishes_the_calls() {
     assert_adds_up(&ledger, &books);
     assert_eq!(ledger.rows[0].lost.reason, Reason::Closed);
 }
+
+/// A deadline that the clock cannot say is never, and no panic.
+#[actix::test]
+async fn an_endless_call_is_no_panic() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Lines::default().call_timeout(std::time::Duration::MAX)).await;
+    let call = connection.send(Call::new("ping"));
+    peer.read_exactly(5).await;
+    peer.write(b"pong\n").await;
+    assert_eq!(call.await.unwrap().unwrap(), "pong");
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
+
+/// A frame that comes before anything of the call has left is not its answer: the peer cannot have known of it.
+#[actix::test]
+async fn a_frame_is_no_answer_to_a_call_that_was_not_sent() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet_with(&supervisor, Lines::default(), |adopt| adopt.write_marks(1, 0)).await;
+    let first = connection.send(Call::new("a".repeat(PIPE * 2)));
+    let held = connection.send(Call::new("b"));
+    peer.write(b"no\nforged\n").await;
+    assert_eq!(first.await.unwrap().unwrap(), "no");
+    let error = held.await.unwrap().unwrap_err();
+    assert!(matches!(&error, CallError::Lost { written: false, .. }), "{error}");
+    exeunt_by(supervisor, books, StopPlan::now()).await;
+}
+
+/// In a drain, a caller that goes away is waited for no longer.
+#[actix::test]
+async fn a_drain_does_not_wait_for_a_caller_that_went_away() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Lines::default()).await;
+    let call = connection.send(Call::new("ping"));
+    peer.read_exactly(5).await;
+    let stop = supervisor.send(Stop::by(StopPlan::new().drain(SECOND * 30)));
+    tokio::time::sleep(SECOND).await;
+    drop(call);
+    peer.read_to_close_notify().await.unwrap();
+    peer.close().await;
+    let ledger = stop.await.unwrap();
+    assert_adds_up(&ledger, &books);
+    assert!(ledger.elapsed < SECOND * 5, "{:?}", ledger.elapsed);
+}

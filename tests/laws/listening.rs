@@ -211,3 +211,43 @@ async fn a_certificate_is_reloaded_without_dropping_connections() {
     std::fs::remove_dir_all(&directory).unwrap();
     exeunt(supervisor, books).await;
 }
+
+/// A burst is no way around the supervisor's limit: who is too many waits in the backlog, and is not turned away.
+#[actix::test]
+async fn a_burst_waits_for_room() {
+    let (supervisor, books) = supervise(Supervisor::new().max_connections(1));
+    let listening = listen(&supervisor, |listen| listen).await;
+    listening.suspend().await.unwrap();
+    let mut burst = Vec::new();
+    for _ in 0..5 {
+        burst.push(TcpStream::connect(listening.address()).await.unwrap());
+    }
+    listening.resume().await.unwrap();
+    for admitted in 1..=5 {
+        while books.ledger().totals.admitted < admitted {
+            assert_eq!(books.ledger().totals.refused, 0, "who comes later waits");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(books.outstanding(), 1);
+        drop(burst.remove(0));
+    }
+    let ledger = exeunt(supervisor, books).await;
+    assert_eq!((ledger.totals.admitted, ledger.totals.refused), (5, 0));
+}
+
+/// A panic where a protocol is made costs that connection, not the listener.
+#[actix::test]
+async fn a_panic_in_the_making_of_a_protocol_does_not_end_the_listener() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let mut made = 0;
+    let listen = Listen::on(anywhere(), &server_tls(), move |_| {
+        made += 1;
+        assert!(made > 1, "the first one goes wrong");
+        Echo
+    });
+    let listening = supervisor.send(listen).await.unwrap().unwrap();
+    let mut unlucky = TcpStream::connect(listening.address()).await.unwrap();
+    assert_eq!(unlucky.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
+    call(&supervisor, &listening).await.unwrap().close().await;
+    exeunt(supervisor, books).await;
+}

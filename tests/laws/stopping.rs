@@ -241,3 +241,31 @@ async fn the_ledger_reads_well_and_serializes() {
         assert!(row[field].is_u64(), "{field}");
     }
 }
+
+/// An eviction that was asked for before a stop is carried out, though the stop only drains.
+#[actix::test]
+async fn a_stop_does_not_take_an_eviction_back() {
+    tokio::time::pause();
+    let mut scene = Scene::open().await;
+    scene.supervisor.do_send(exeunt::Evict::close(scene.connection.id()));
+    let stop = scene.supervisor.send(Stop::by(StopPlan::new().drain(SECOND * 30)));
+    scene.peer.read_to_close_notify().await.unwrap();
+    scene.peer.close().await;
+    let ledger = stop.await.unwrap();
+    assert_adds_up(&ledger, &scene.books);
+    assert!(ledger.elapsed < SECOND, "{:?}", ledger.elapsed);
+}
+
+/// The linger of the plan caps that of a close in the drain, also one that brings its own.
+#[actix::test]
+async fn a_close_in_the_drain_lingers_no_longer_than_the_plan() {
+    tokio::time::pause();
+    let mut scene = Scene::open().await;
+    let stop = scene.supervisor.send(Stop::by(StopPlan::new().drain(SECOND * 30).linger(SECOND)));
+    assert!(matches!(scene.script.next().await, Seen::Draining));
+    let lost = scene.connection.send(exeunt::Close::new().linger(SECOND * 20)).await.unwrap();
+    assert_eq!(lost.reason, Reason::Unanswered);
+    let ledger = stop.await.unwrap();
+    assert_adds_up(&ledger, &scene.books);
+    assert!(is_about(ledger.elapsed, SECOND), "{:?}", ledger.elapsed);
+}

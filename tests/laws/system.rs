@@ -86,3 +86,24 @@ fn a_forced_stop_is_exit_code_1() {
     assert_eq!(exit, code(1));
     assert_eq!(ledger.rows[0].lost.reason, Reason::Killed);
 }
+
+/// A panic of the application's is passed on; but first everything is drained, and the ledger told.
+#[test]
+fn a_panic_of_the_applications_drains_first() {
+    let (sender, told) = mpsc::channel();
+    let program = std::thread::spawn(move || {
+        let run = Run::new(Supervisor::new().stop_plan(quick()));
+        run.ledger(move |ledger| sender.send(ledger.clone()).unwrap()).run(|supervisor| async move {
+            let (connection, mut peer) = meet(&supervisor, Sink).await;
+            actix::spawn(async move {
+                let _held = connection;
+                peer.read_to_close_notify().await.unwrap();
+                peer.close().await;
+            });
+            panic!("the application went off")
+        })
+    });
+    let payload = program.join().unwrap_err();
+    assert_eq!(payload.downcast_ref::<&str>(), Some(&"the application went off"));
+    assert_eq!(told.recv().expect("the ledger is told").rows[0].lost.reason, Reason::Closed);
+}

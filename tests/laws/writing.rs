@@ -179,3 +179,65 @@ async fn an_empty_write_is_nothing() {
     scene.script.lost().await;
     scene.end().await;
 }
+
+/// A socket that holds back what it was given until it is flushed (a tunnel, say) is flushed until it is done, however often that is pending.
+#[actix::test]
+async fn a_socket_that_holds_back_is_flushed_to_the_end() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let socket = exeunt::Socket::boxed(tokio::io::BufWriter::with_capacity(1 << 20, ours));
+    let adopt = exeunt::Adopt::client(socket, "localhost", &client_tls(), Sink);
+    let (connection, mut peer) = tokio::join!(supervisor.send(adopt), RawPeer::accept(theirs));
+    let connection = connection.unwrap().unwrap();
+    connection.write(vec![1; 100_000]).await.unwrap();
+    let received = tokio::time::timeout(SECOND * 60, peer.read_exactly(100_000)).await;
+    assert_eq!(received.expect("all of it comes").len(), 100_000);
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
+
+/// Law 8: when a long message was taken, the buffer that it came in is not kept.
+#[actix::test]
+async fn the_buffer_of_a_long_message_is_not_kept() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut taken) = mpsc::unbounded_channel();
+    let (connection, mut peer) = meet(&supervisor, Long(sender)).await;
+    peer.write(&[5; MARK]).await;
+    let bytes: bytes::Bytes = taken.recv().await.unwrap();
+    turns(50).await;
+    assert!(bytes.is_unique(), "the connection holds on to what it was read into");
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
+
+/// Waits for all of a message, and takes it.
+struct Long(mpsc::UnboundedSender<bytes::Bytes>);
+
+impl Protocol for Long {
+    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        if data.len() >= MARK {
+            let _ = self.0.send(data.split().freeze());
+        }
+        Ok(())
+    }
+}
+
+/// The marks mean the same whichever way they were given.
+#[actix::test]
+async fn marks_that_make_no_sense_are_mended() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (sender, mut pressure) = mpsc::unbounded_channel();
+    let mut options = exeunt::Options::default();
+    options.write_high = 0;
+    options.write_low = MARK;
+    let (connection, mut peer) = meet_with(&supervisor, Gusher(sender), |adopt| adopt.options(options)).await;
+    assert_eq!(pressure.recv().await, Some((true, false)));
+    turns(50).await;
+    assert!(pressure.try_recv().is_err(), "nothing of it was taken yet");
+    peer.read_exactly(MARK * 2).await;
+    assert_eq!(pressure.recv().await, Some((false, true)));
+    connection.write("more").await.unwrap();
+    connection.abort().await;
+    exeunt(supervisor, books).await;
+}
