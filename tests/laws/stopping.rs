@@ -241,3 +241,24 @@ async fn the_ledger_reads_well_and_serializes() {
         assert!(row[field].is_u64(), "{field}");
     }
 }
+
+/// Law 9: a subscriber is told of every `Lost` before `Stopped`, also of those that end in one breath.
+#[actix::test]
+async fn every_lost_is_told_before_stopped() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let mut met = Vec::new();
+    for _ in 0..3 {
+        met.push(meet(&supervisor, Sink).await);
+    }
+    let mut progress = supervisor.send(Subscribe).await.unwrap();
+    exeunt_by(supervisor, books, StopPlan::now()).await;
+    let mut told = Vec::new();
+    while let Some(Ok(event)) = progress.next().await {
+        match event {
+            Progress::Lost(_) => told.push("lost"),
+            Progress::Stopped(_) => told.push("stopped"),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["lost", "lost", "lost", "stopped"]);
+}
