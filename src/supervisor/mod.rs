@@ -248,7 +248,10 @@ impl StreamHandler<News> for Supervisor {
     fn handle(&mut self, news: News, context: &mut Self::Context) {
         match news {
             News::Connected { id, peer } => self.tell(Progress::Connected { id, peer }),
-            News::Lost(lost) => self.tell(Progress::Lost(lost)),
+            News::Lost(lost) => {
+                self.stopping.told += 1;
+                self.tell(Progress::Lost(lost));
+            }
             News::ListenerEnded(ended) => self.listeners.retain(|(id, _)| *id != ended),
             News::ListenerStuck(words) => self.tell(Progress::ListenerStuck(words)),
             News::WorkerEnded => {}

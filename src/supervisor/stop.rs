@@ -16,12 +16,14 @@ pub(super) struct Stopping {
     stage: Option<Stage>,
     timer: Option<SpawnHandle>,
     pub(super) looks: Option<SpawnHandle>,
+    /// How many `Lost` were passed on: the acknowledgement, after which nothing is, waits for the last.
+    pub(super) told: u64,
     ledger: watch::Sender<Option<Arc<Ledger>>>,
 }
 
 impl Default for Stopping {
     fn default() -> Self {
-        Stopping { schedule: None, stage: None, timer: None, looks: None, ledger: watch::Sender::new(None) }
+        Stopping { schedule: None, stage: None, timer: None, looks: None, told: 0, ledger: watch::Sender::new(None) }
     }
 }
 
@@ -135,7 +137,8 @@ impl Supervisor {
     /// Acknowledges the stop when nothing is outstanding: tickets, then listeners, then threads.
     pub(super) fn acknowledge_when_done(&mut self, context: &mut Context<Self>) {
         let fenced = self.stopping.schedule.is_some() && self.books.is_fenced();
-        if !fenced || self.books.outstanding() > 0 || !self.listeners.is_empty() || self.progress.is_none() {
+        let told = self.stopping.told == self.books.lost();
+        if !fenced || !told || self.books.outstanding() > 0 || !self.listeners.is_empty() || self.progress.is_none() {
             return;
         }
         self.workers.dismiss();

@@ -128,6 +128,11 @@ impl Books {
         self.register().outstanding()
     }
 
+    /// Connections that have ended.
+    pub(crate) fn lost(&self) -> u64 {
+        self.register().lost()
+    }
+
     pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Entry>> {
         self.register().find(id).cloned()
     }

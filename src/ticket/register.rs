@@ -155,6 +155,11 @@ impl<T> Register<T> {
         self.alive.len()
     }
 
+    /// Tickets spent.
+    pub(crate) fn lost(&self) -> u64 {
+        self.totals.lost
+    }
+
     pub(crate) fn find(&self, id: ConnectionId) -> Option<&T> {
         self.alive.get(&id).map(|alive| &alive.entry)
     }

@@ -41,8 +41,8 @@ pub(crate) struct TlsStream {
     tls: SslStream<Gate>,
     side: Side,
     established: bool,
-    /// A record may be written in part: nothing else, not even an alert, may be written before the rest of it.
-    write_pending: bool,
+    /// A record of so many bytes may be written in part: nothing else, not even an alert, may be written before the rest of it.
+    write_pending: Option<usize>,
     close_notify_sent: bool,
     fin_sent: bool,
     end: Option<ReadEvent>,
@@ -58,7 +58,7 @@ enum Side {
     Server,
 }
 
-/// Room for one record, if the caller left none.
+/// What one record holds.
 const RECORD: usize = 16 * 1024;
 
 impl TlsStream {
@@ -84,7 +84,7 @@ impl TlsStream {
             tls,
             side,
             established: false,
-            write_pending: false,
+            write_pending: None,
             close_notify_sent: false,
             fin_sent: false,
             end: None,
@@ -178,10 +178,12 @@ impl TlsStream {
         if self.close_notify_sent {
             return Poll::Ready(Err(StreamFailure::Tls("nothing can be written after close_notify".to_owned())));
         }
+        // No more than a record, and the one under way alone: the library would begin the next in the same call, and not tell of the first until that one is out too.
+        let bytes = &bytes[..self.write_pending.unwrap_or(RECORD).min(bytes.len())];
         self.begin();
         match Pin::new(&mut self.tls).poll_write(cx, bytes) {
             Poll::Ready(Ok(n)) => {
-                self.write_pending = false;
+                self.write_pending = None;
                 let _ = self.poll_flush(cx)?;
                 Poll::Ready(Ok(n))
             }
@@ -189,7 +191,7 @@ impl TlsStream {
                 let failure = StreamFailure::of_io(&error, self.tls.get_ref().error());
                 Poll::Ready(Err(self.write_broke(cx, failure)))
             }
-            Poll::Pending => self.still_writing(),
+            Poll::Pending => self.still_writing(bytes.len()),
         }
     }
 
@@ -208,7 +210,7 @@ impl TlsStream {
             return self.poll_flush(cx);
         }
         self.writable()?;
-        if self.write_pending {
+        if self.write_pending.is_some() {
             return Poll::Ready(Err(StreamFailure::Tls(
                 "close_notify cannot overtake a half-written record".to_owned(),
             )));
@@ -306,7 +308,7 @@ impl TlsStream {
 
     /// To be called when the connection falls idle: gives the library's buffers back, if nothing is in them.
     pub(crate) fn give_back_buffers(&mut self) {
-        if self.established && !self.write_pending && self.broken.is_none() {
+        if self.established && self.write_pending.is_none() && self.broken.is_none() {
             compat::give_back_buffers(self.tls.ssl());
         }
     }
@@ -336,8 +338,8 @@ impl TlsStream {
         Poll::Ready(Ok(end))
     }
 
-    fn still_writing(&mut self) -> Poll<Result<usize, StreamFailure>> {
-        self.write_pending = true;
+    fn still_writing(&mut self, len: usize) -> Poll<Result<usize, StreamFailure>> {
+        self.write_pending = Some(len);
         // The library wants to read before it can write, and there will be nothing.
         if self.tls.get_ref().hid_fin() {
             return Poll::Ready(Err(self.write_broken.insert(StreamFailure::Tls(CUT_SHORT.to_owned())).clone()));

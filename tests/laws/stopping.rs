@@ -269,3 +269,24 @@ async fn a_close_in_the_drain_lingers_no_longer_than_the_plan() {
     assert_adds_up(&ledger, &scene.books);
     assert!(is_about(ledger.elapsed, SECOND), "{:?}", ledger.elapsed);
 }
+
+/// Law 9: a subscriber is told of every `Lost` before `Stopped`, also of those that end in one breath.
+#[actix::test]
+async fn every_lost_is_told_before_stopped() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let mut met = Vec::new();
+    for _ in 0..3 {
+        met.push(meet(&supervisor, Sink).await);
+    }
+    let mut progress = supervisor.send(Subscribe).await.unwrap();
+    exeunt_by(supervisor, books, StopPlan::now()).await;
+    let mut told = Vec::new();
+    while let Some(Ok(event)) = progress.next().await {
+        match event {
+            Progress::Lost(_) => told.push("lost"),
+            Progress::Stopped(_) => told.push("stopped"),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["lost", "lost", "lost", "stopped"]);
+}

@@ -241,3 +241,22 @@ async fn marks_that_make_no_sense_are_mended() {
     connection.abort().await;
     exeunt(supervisor, books).await;
 }
+
+/// Law 4: a record that has left is counted as sent, also while the next one is stuck behind it.
+#[actix::test]
+async fn a_record_that_has_left_is_told_as_sent() {
+    let record = 16 * 1024;
+    let (ours, theirs) = pipe(10_000);
+    let (supervisor, books) = supervise(Supervisor::new());
+    let adopt = exeunt::Adopt::client(ours, "localhost", &client_tls(), Sink);
+    let (connection, peer) = tokio::join!(supervisor.send(adopt), RawPeer::accept(theirs));
+    let (connection, mut peer) = (connection.unwrap().unwrap(), peer);
+    connection.write(vec![1; 4 * record]).await.unwrap();
+    turns(50).await;
+    peer.read_exactly(record).await;
+    turns(50).await;
+    let lost = connection.abort().await;
+    assert_eq!((lost.bytes_out, lost.bytes_unsent), (record as u64, 3 * record as u64));
+    drop(connection);
+    exeunt(supervisor, books).await;
+}
