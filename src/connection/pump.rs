@@ -313,9 +313,12 @@ impl<P: Protocol> Connection<P> {
 
     fn phase_timed_out(&mut self) {
         let link = &mut self.link;
-        // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
-        if link.phase != Phase::Lingering && link.cause.is_none() {
-            link.cause = Some(Reason::TimedOut(link.phase));
+        match link.phase {
+            // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
+            Phase::Lingering => {}
+            // Idle: nothing is lost yet.
+            Phase::Open if link.cause.is_some() => {}
+            phase => link.blame(Reason::TimedOut(phase)),
         }
         link.on(Event::TimedOut);
     }

@@ -8,7 +8,7 @@ use crate::supervisor::Supervisor;
 
 #[cfg(feature = "systemd")]
 mod systemd {
-    use std::{pin::Pin, time::Duration};
+    use std::{io, net::TcpListener, pin::Pin, time::Duration};
 
     use sd_notify::NotifyState;
 
@@ -90,14 +90,69 @@ mod systemd {
     /// They can be taken once: the variables are then unset for children of this process.
     ///
     /// # Errors
-    /// One of the descriptors is not a listening TCP socket.
-    pub fn sockets_from_systemd() -> std::io::Result<Vec<std::net::TcpListener>> {
+    /// One of the descriptors is not a listening TCP socket, or the variables name more than a process can have.
+    pub fn sockets_from_systemd() -> io::Result<Vec<TcpListener>> {
+        let number = |name| std::env::var(name).ok()?.parse().ok();
+        check_count(number("LISTEN_FDS"), number("LISTEN_FDS_FIRST_FD"))?;
         let mut passed = listenfd::ListenFd::from_env();
         let mut sockets = Vec::new();
         for n in 0..passed.len() {
-            sockets.extend(passed.take_tcp_listener(n)?);
+            if let Some(socket) = passed.take_tcp_listener(n)? {
+                check_listens(&socket)?;
+                sockets.push(socket);
+            }
         }
         Ok(sockets)
+    }
+
+    /// No process has more descriptors than this: 16 times what Linux allows by default (`fs.nr_open`, man 5 proc).
+    const MOST: i32 = 1 << 24;
+
+    /// listenfd makes room for as many as it is told, and adds the numbers without a look: a mistake in the environment would be an abort.
+    fn check_count(count: Option<i32>, first: Option<i32>) -> io::Result<()> {
+        match (count, first) {
+            (Some(count), _) if count > MOST => Err(invalid(format!("LISTEN_FDS is {count}"))),
+            (Some(_), Some(first)) if first > MOST => Err(invalid(format!("LISTEN_FDS_FIRST_FD is {first}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// listenfd takes any TCP socket; one that is connected would fail at the first accept only.
+    fn check_listens(socket: &TcpListener) -> io::Result<()> {
+        // Only where there is systemd can the question be asked.
+        #[cfg(target_os = "linux")]
+        if !socket2::SockRef::from(socket).is_listener()? {
+            return Err(invalid("a socket that was passed does not listen".to_owned()));
+        }
+        let _ = socket;
+        Ok(())
+    }
+
+    fn invalid(words: String) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, words)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn more_sockets_than_a_process_can_have_are_an_error() {
+            assert!(check_count(Some(3), None).is_ok());
+            assert!(check_count(None, Some(i32::MAX)).is_ok());
+            assert!(check_count(Some(i32::MAX), None).is_err());
+            assert!(check_count(Some(2), Some(i32::MAX)).is_err());
+        }
+
+        #[cfg(target_os = "linux")]
+        #[test]
+        fn a_socket_that_does_not_listen_is_an_error() {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            assert!(check_listens(&listener).is_ok());
+            let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let connected = TcpListener::from(std::os::fd::OwnedFd::from(connected));
+            assert!(check_listens(&connected).is_err());
+        }
     }
 }
 

@@ -262,6 +262,21 @@ async fn a_backlog_is_delivered_after_the_peers_close_notify() {
     scene.end().await;
 }
 
+/// Law 4: the peer has closed its direction and takes nothing of what it is owed. That is why bytes were not sent, and not its clean close.
+#[actix::test]
+async fn a_backlog_that_the_peer_does_not_take_after_its_close_notify_is_told() {
+    tokio::time::pause();
+    let mut scene = Scene::open_with(|adopt| adopt.write_marks(8 << 20, 0)).await;
+    scene.connection.write(vec![9; 4 << 20]).await.unwrap();
+    scene.peer.close_notify().await;
+    assert!(matches!(scene.script.next().await, Seen::Eof { clean: true }));
+    let lost = scene.script.lost().await;
+    assert_eq!(lost.reason, Reason::TimedOut(Phase::Flushing));
+    assert_eq!(lost.bytes_out + lost.bytes_unsent, 4 << 20);
+    assert!(lost.bytes_unsent > 0 && lost.proof.close_notify_received && !lost.proof.close_notify_sent);
+    scene.end().await;
+}
+
 /// The same, (b): a FIN without close_notify while we hold 4 MiB. It is a truncation, and yet all that we owe arrives.
 #[actix::test]
 async fn a_backlog_is_delivered_after_the_peers_fin() {

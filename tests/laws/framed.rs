@@ -105,6 +105,32 @@ async fn unanswered_calls_are_told_why() {
     exeunt(supervisor, books).await;
 }
 
+/// A peer that closes in the middle of a frame has not answered, however cleanly it closes: what the codec says of the rest is the reason.
+#[actix::test]
+async fn a_frame_that_the_peers_close_cuts_short_is_told() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Framed::new(LengthDelimitedCodec::new())).await;
+    let call = connection.send(Call::new(Bytes::from_static(b"ping")));
+    peer.write(b"\0\0\0\x08half").await;
+    peer.close().await;
+    let Err(CallError::Lost { lost, written: true }) = call.await.unwrap() else { panic!("half a frame is no answer") };
+    assert!(matches!(&lost.reason, Reason::Protocol(words) if words.contains("remaining")), "{lost}");
+    assert!(lost.proof.close_notify_sent && lost.proof.close_notify_received);
+    exeunt(supervisor, books).await;
+}
+
+/// The same of a last line that no call had asked for, and that only the end of the stream ends.
+#[actix::test]
+async fn a_last_frame_that_no_call_had_asked_for_is_told() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Lines::default()).await;
+    peer.write(b"by the way").await;
+    peer.close().await;
+    let lost = end_of(&connection).await;
+    assert!(matches!(&lost.reason, Reason::Protocol(words) if words.contains("no call")), "{lost}");
+    exeunt(supervisor, books).await;
+}
+
 /// Law 8: calls are bounded.
 #[actix::test]
 async fn too_many_calls_are_refused() {
