@@ -91,6 +91,7 @@ impl Step {
         orders.drain_until = Some(self.schedule.linger_at);
         orders.linger = Some(self.schedule.linger);
         orders.kill_at = Some(self.schedule.kill_at);
-        orders.close = self.stage == Stage::Linger;
+        // Not taken back when somebody had asked for it: the connection may not have read its orders since.
+        orders.close |= self.stage == Stage::Linger;
     }
 }
