@@ -129,12 +129,15 @@ impl Life {
         Event::PeerGone
     }
 
-    /// The deadline of the phase has passed.
+    /// The deadline of the phase has passed. As with a failure, a cause that was there before stands, unless a flush that was given up cost bytes.
     #[must_use]
-    pub(crate) fn timed_out(&mut self) -> Event {
-        // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
-        if self.phase != Phase::Lingering && self.cause.is_none() {
-            self.cause = Some(Reason::TimedOut(self.phase));
+    pub(crate) fn timed_out(&mut self, costs_bytes: bool) -> Event {
+        let gives_up = self.phase == Phase::Flushing && costs_bytes;
+        match &self.cause {
+            // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
+            None if self.phase != Phase::Lingering => self.cause = Some(Reason::TimedOut(self.phase)),
+            Some(Reason::ClosedByPeer) if gives_up => self.cause = Some(Reason::TimedOut(self.phase)),
+            _ => {}
         }
         Event::TimedOut
     }

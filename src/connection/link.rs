@@ -138,15 +138,19 @@ impl Link {
 
     /// The dial, the handshake, the socket or TLS failed.
     pub(super) fn fail(&mut self, reason: Reason) {
-        let costs_bytes = !self.out.is_empty() || !self.waiting_writes.is_empty();
-        let event = self.life.fail(reason, costs_bytes);
+        let event = self.life.fail(reason, self.owes());
         self.on(event);
     }
 
     /// The deadline of the phase has passed.
     pub(super) fn timed_out(&mut self) {
-        let event = self.life.timed_out();
+        let event = self.life.timed_out(self.owes());
         self.on(event);
+    }
+
+    /// Whether an end now would cost bytes.
+    fn owes(&self) -> bool {
+        !self.out.is_empty() || !self.waiting_writes.is_empty()
     }
 
     /// A write of the protocol's own: accepted whatever the marks say, as long as nobody asked for a close.

@@ -15,7 +15,7 @@ use crate::lifecycle::Phase;
 pub enum Reason {
     /// We closed: everything was written, our close_notify went out and the peer answered with its own.
     Closed,
-    /// The peer closed with close_notify, and we answered.
+    /// The peer closed with close_notify, and nothing that it was owed is missing. We answered, unless it had closed the socket as well: the proof says so.
     ClosedByPeer,
     /// We closed and everything was written, our close_notify with it, but the peer did not answer with its own: it was silent until the linger
     /// deadline, or ended the TCP connection. RFC 8446, section 6.1, lets it.
