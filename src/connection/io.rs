@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Close, Connection, Handle, Info, Protocol, ProtocolError, link::Link};
 use crate::{
     fate::{ConnectionId, Peer, Reason, Role},
-    lifecycle::{Event, Phase},
+    lifecycle::Phase,
 };
 
 /// A protocol's hand on its connection, for as long as a callback lasts.
@@ -35,7 +35,7 @@ impl<P: Protocol> Io<'_, P> {
 
     /// Where in its life the connection is.
     pub fn phase(&self) -> Phase {
-        self.link.phase
+        self.link.life.phase
     }
 
     /// What is known of the connection and its TLS session. It copies certificates: not for each message.
@@ -69,7 +69,7 @@ impl<P: Protocol> Io<'_, P> {
     /// Lets `encode` write into the connection's own buffer, which it sees as an empty one; nothing is written when it fails. When a close was asked for, it is not
     /// called, and nothing is written.
     pub fn write_with<E>(&mut self, encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
-        if !self.link.phase.is_closing() {
+        if !self.link.life.phase.is_closing() {
             self.link.accepted += self.link.out.push_with(encode)? as u64;
         }
         Ok(())
@@ -82,7 +82,7 @@ impl<P: Protocol> Io<'_, P> {
 
     /// Whether the supervisor has begun to drain: true from its order on, also before [`Protocol::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        self.link.draining || self.link.entry.is_draining()
+        self.link.life.draining || self.link.entry.is_draining()
     }
 
     /// Stops reading from the socket, or goes on: the protocol's own brake, beside the application's [`PauseReading`](super::PauseReading). What was left unconsumed is shown again
@@ -133,8 +133,8 @@ impl Link {
             role: self.entry.role,
             peer: self.entry.peer(),
             local_address: self.stream.as_ref().and_then(|stream| stream.local_addr()),
-            phase: self.phase,
-            tls: (self.phase >= Phase::Open).then(|| self.stream.as_ref().map(|stream| stream.info())).flatten(),
+            phase: self.life.phase,
+            tls: (self.life.phase >= Phase::Open).then(|| self.stream.as_ref().map(|stream| stream.info())).flatten(),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             bytes_waiting: self.unsent(),
@@ -143,20 +143,8 @@ impl Link {
 
     /// The peer has ended its direction; the protocol is to be told by the caller.
     pub(super) fn peer_ended(&mut self, clean: bool) {
-        let open = self.phase == Phase::Open;
-        if clean {
-            self.proof.close_notify_received = true;
-            if open && self.cause.is_none() {
-                self.cause = Some(Reason::ClosedByPeer);
-            }
-            self.on(Event::PeerClosed);
-        } else {
-            self.proof.fin_seen = true;
-            // Also when our own direction is closed and we read on: what we are still reading may be cut short (law 5).
-            if (open || self.delivers_late()) && self.cause.is_none() {
-                self.cause = Some(Reason::Truncated);
-            }
-            self.on(Event::PeerGone);
-        }
+        let delivers_late = self.delivers_late();
+        let event = self.life.peer_ended(clean, delivers_late);
+        self.on(event);
     }
 }

@@ -1,13 +1,13 @@
-//! A connection without its protocol: the phase, the stream, the buffers, who waits for what, and how it ended.
+//! A connection without its protocol: its life, the stream, the buffers, and who waits for what.
 
 use std::{collections::VecDeque, sync::Arc, task::Context, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Close, LateData, Options, WriteError, outbuf::OutBuf, reply::Reply, timer::Timer};
+use super::{Close, LateData, Options, WriteError, life::Life, outbuf::OutBuf, reply::Reply, timer::Timer};
 use crate::{
-    fate::{CloseProof, Lost, Reason},
+    fate::{Lost, Reason},
     lifecycle::{Event, Phase},
     ticket::{Entry, WaitingFor},
     tls::{StreamFailure, TlsStream},
@@ -17,18 +17,14 @@ use crate::{
 pub(crate) struct Link {
     pub(super) entry: Arc<Entry>,
     pub(super) options: Options,
-    pub(super) phase: Phase,
-    /// The last phase that was not `Lost`.
-    pub(super) last_phase: Phase,
+    /// The phase, and how it ends.
+    pub(super) life: Life,
     pub(super) stream: Option<TlsStream>,
     pub(super) out: OutBuf,
     /// What a protocol has left unconsumed.
     pub(super) unread: BytesMut,
     /// `unread` is to be shown again although nothing came: reading was resumed.
     pub(super) show_again: bool,
-    /// The first thing that ended the connection, unless it was a plain close of ours.
-    pub(super) cause: Option<Reason>,
-    pub(super) proof: CloseProof,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     /// Bytes that were accepted for writing, ever.
@@ -39,10 +35,6 @@ pub(crate) struct Link {
     pub(super) held: bool,
     /// The protocol was told of write pressure.
     pub(super) pressed: bool,
-    /// Our direction is closed at the application's wish, which reads on without a linger deadline.
-    pub(super) half_closed: bool,
-    /// The supervisor's drain was passed on to the protocol.
-    pub(super) draining: bool,
     pub(super) waiting_writes: VecDeque<WaitingWrite>,
     pub(super) waiting_bytes: usize,
     /// Writes that came when too many were waiting already: told, or fatal, once it is known whether anybody awaits the answer.
@@ -69,26 +61,21 @@ impl Link {
         options.write_high = options.write_high.max(1);
         options.write_low = options.write_low.min(options.write_high);
         let now = Instant::now();
-        let phase = entry.phase();
+        let life = Life::new(entry.phase());
         Link {
             entry,
             options,
-            phase,
-            last_phase: phase,
+            life,
             stream: None,
             out: OutBuf::default(),
             unread: BytesMut::new(),
             show_again: false,
-            cause: None,
-            proof: CloseProof::default(),
             bytes_in: 0,
             bytes_out: 0,
             accepted: 0,
             paused: false,
             held: false,
             pressed: false,
-            half_closed: false,
-            draining: false,
             waiting_writes: VecDeque::new(),
             waiting_bytes: 0,
             overruns: Vec::new(),
@@ -104,14 +91,12 @@ impl Link {
 
     /// Moves the phase, by the table alone.
     pub(super) fn on(&mut self, event: Event) {
-        let next = self.phase.after(event);
-        if next == self.phase {
+        let from = self.life.phase;
+        if !self.life.on(event) {
             return;
         }
-        let now = Instant::now();
-        tracing::debug!(from = %self.phase, to = %next, ?event, "phase");
-        self.last_phase = self.phase;
-        self.phase = next;
+        let (next, now) = (self.life.phase, Instant::now());
+        tracing::debug!(%from, to = %next, ?event, "phase");
         self.phase_since = now;
         self.progress = now;
         if next != Phase::Lost {
@@ -133,61 +118,49 @@ impl Link {
         if let Some(late_data) = close.late_data {
             self.options.late_data = late_data;
         }
-        let half_closed = std::mem::take(&mut self.half_closed);
-        if half_closed {
+        if self.life.half_closed {
             // The close after a half-close starts the linger now.
             self.phase_since = Instant::now();
         }
-        let cause = match self.phase {
-            Phase::Dialing | Phase::Handshaking => cause.or(Some(Reason::Cancelled)),
-            Phase::Open => cause,
-            _ if half_closed => cause,
-            _ => None,
-        };
-        // A peer that closes does not make its last bytes fit the protocol, and does not fill a hole in what it is sent.
-        let refuses = matches!((&self.cause, &cause), (Some(Reason::ClosedByPeer), Some(Reason::Protocol(_))));
-        if self.cause.is_none() || refuses {
-            self.cause = cause;
-        }
-        self.on(Event::CloseAsked);
+        let event = self.life.close(cause);
+        self.on(event);
     }
 
     /// Our close_notify, and reading on until the peer ends its direction.
     pub(super) fn half_close(&mut self) {
-        if self.phase == Phase::Open {
-            self.half_closed = true;
+        if let Some(event) = self.life.half_close() {
             self.options.late_data = LateData::Deliver;
-            self.on(Event::CloseAsked);
+            self.on(event);
         }
     }
 
     /// Ends without another byte.
     pub(super) fn abort(&mut self, reason: Reason) {
-        if self.phase != Phase::Lost {
-            self.cause = Some(reason);
-            self.on(Event::Aborted);
+        if let Some(event) = self.life.abort(reason) {
+            self.on(event);
         }
     }
 
     /// The dial, the handshake, the socket or TLS failed.
     pub(super) fn fail(&mut self, reason: Reason) {
-        self.blame(reason);
-        self.on(Event::Failed);
+        let event = self.life.fail(reason, self.owes());
+        self.on(event);
     }
 
-    /// What keeps the connection from going on. A cause that was there before stands, unless this costs bytes that a mere close would have delivered.
-    pub(super) fn blame(&mut self, reason: Reason) {
-        let costs_bytes = !self.out.is_empty() || !self.waiting_writes.is_empty();
-        match &self.cause {
-            None => self.cause = Some(reason),
-            Some(Reason::ClosedByPeer) if costs_bytes => self.cause = Some(reason),
-            Some(_) => {}
-        }
+    /// The deadline of the phase has passed.
+    pub(super) fn timed_out(&mut self) {
+        let event = self.life.timed_out(self.owes());
+        self.on(event);
+    }
+
+    /// Whether an end now would cost bytes.
+    fn owes(&self) -> bool {
+        !self.out.is_empty() || !self.waiting_writes.is_empty()
     }
 
     /// A write of the protocol's own: accepted whatever the marks say, as long as nobody asked for a close.
     pub(super) fn accept(&mut self, bytes: usize) -> bool {
-        if self.phase.is_closing() {
+        if self.life.phase.is_closing() {
             return false;
         }
         self.accepted += bytes as u64;
@@ -195,7 +168,7 @@ impl Link {
     }
 
     pub(super) fn is_writable(&self) -> bool {
-        !self.phase.is_closing() && self.out.len() < self.options.write_high
+        !self.life.phase.is_closing() && self.out.len() < self.options.write_high
     }
 
     /// Takes waiting writes, oldest first, while there is room. In `Flushing` too: they were asked before the close (law 4).
@@ -265,14 +238,7 @@ impl Link {
 
     /// Whether the socket is to be read.
     pub(super) fn wants_read(&self) -> bool {
-        if self.proof.close_notify_received || self.proof.fin_seen {
-            return false;
-        }
-        match self.phase {
-            Phase::Open => !self.paused && !self.held,
-            Phase::Flushing | Phase::Lingering => !self.delivers_late() || (!self.paused && !self.held),
-            _ => false,
-        }
+        self.life.wants_read(self.delivers_late(), self.paused || self.held)
     }
 
     pub(super) fn delivers_late(&self) -> bool {
@@ -281,13 +247,15 @@ impl Link {
 
     /// When the phase, as it is, is over. `None`: it may last.
     pub(super) fn phase_deadline(&self) -> Option<Instant> {
-        match self.phase {
+        match self.life.phase {
             // What the clock cannot say is never.
             Phase::Dialing => self.phase_since.checked_add(self.options.dial),
             Phase::Handshaking => self.phase_since.checked_add(self.options.handshake),
             Phase::Open => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
             Phase::Flushing => self.progress.checked_add(self.options.flush),
-            Phase::Lingering if self.half_closed => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
+            Phase::Lingering if self.life.half_closed => {
+                self.options.idle.and_then(|idle| self.progress.checked_add(idle))
+            }
             Phase::Lingering => self.linger_until(),
             Phase::Lost => None,
         }
@@ -299,21 +267,12 @@ impl Link {
         own.into_iter().chain(self.kill_at).min()
     }
 
-    /// The reason of the end, once the phase is `Lost`: the cause, or how the plain close went.
-    pub(super) fn reason(&self) -> Reason {
-        match &self.cause {
-            Some(reason) => reason.clone(),
-            None if self.proof.close_notify_received => Reason::Closed,
-            None => Reason::Unanswered,
-        }
-    }
-
     pub(super) fn waiting_for(&self) -> WaitingFor {
-        match self.phase {
+        match self.life.phase {
             Phase::Dialing => WaitingFor::Connect,
             Phase::Handshaking => WaitingFor::Handshake,
             Phase::Lingering => WaitingFor::CloseNotify,
-            _ if !self.out.is_empty() || self.phase == Phase::Flushing => WaitingFor::PeerToRead,
+            _ if !self.out.is_empty() || self.life.phase == Phase::Flushing => WaitingFor::PeerToRead,
             _ if self.paused || self.held => WaitingFor::Application,
             _ => WaitingFor::Peer,
         }

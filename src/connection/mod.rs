@@ -16,6 +16,7 @@ mod events;
 mod framed;
 mod handle;
 mod io;
+pub(crate) mod life;
 mod link;
 mod messages;
 mod options;
@@ -50,6 +51,7 @@ use crate::{
     lifecycle::Phase,
     ticket::{Books, Ticket},
 };
+use life::Taken;
 use link::Link;
 
 /// The answer to whoever asked for a connection.
@@ -127,11 +129,11 @@ impl<P: Protocol> Connection<P> {
         let reason = self.last_reason();
         if let Some(mut stream) = self.link.stream.take() {
             // A teardown did not ask. One attempt that does not wait; and none with bytes unsent, as it would tell the peer that nothing is missing.
-            if reason == Reason::Abandoned && self.link.phase == Phase::Open && self.link.unsent() == 0 {
-                self.link.proof.close_notify_sent |= stream.try_close_notify();
+            if reason == Reason::Abandoned && self.link.life.phase == Phase::Open && self.link.unsent() == 0 {
+                self.link.life.proof.close_notify_sent |= stream.try_close_notify();
             }
             // The end of the close recipe: FIN, and only then the drop, which answers unread bytes with a reset and could destroy the alert of a failed handshake on its way.
-            if self.link.proof.close_notify_sent || matches!(reason, Reason::HandshakeFailed(_)) {
+            if self.link.life.proof.close_notify_sent || matches!(reason, Reason::HandshakeFailed(_)) {
                 let _ = stream.poll_fin(&mut std::task::Context::from_waker(std::task::Waker::noop()));
             }
         }
@@ -141,9 +143,9 @@ impl<P: Protocol> Connection<P> {
             id: entry.id,
             peer: entry.peer(),
             role: entry.role,
-            phase: if link.phase == Phase::Lost { link.last_phase } else { link.phase },
+            phase: link.life.phase_of_end(),
             reason,
-            proof: link.proof,
+            proof: link.life.proof,
             bytes_in: link.bytes_in,
             bytes_out: link.bytes_out,
             bytes_unsent: link.unsent(),
@@ -164,19 +166,16 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn last_reason(&self) -> Reason {
-        let link = &self.link;
-        match link.phase {
-            Phase::Lost => link.reason(),
-            _ if link.entry.has_panicked() => link.entry.fallback_reason(),
-            // The linger was over by itself at the moment of the kill: everything was sent, and that is what is to be told.
-            Phase::Lingering
-                if link.entry.is_killed() && link.linger_until().is_some_and(|until| until <= Instant::now()) =>
-            {
-                link.reason()
+        let (link, entry) = (&self.link, &self.link.entry);
+        link.life.last_reason(|| {
+            if entry.has_panicked() {
+                Taken::Panicked(entry.fallback_reason())
+            } else if entry.is_killed() {
+                Taken::Killed { linger_over: link.linger_until().is_some_and(|until| until <= Instant::now()) }
+            } else {
+                Taken::TornDown
             }
-            _ if link.entry.is_killed() => Reason::Killed,
-            _ => Reason::Abandoned,
-        }
+        })
     }
 
     fn answer_all(&mut self, lost: &Lost) {

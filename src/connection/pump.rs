@@ -14,12 +14,8 @@ use actix::{ActorContext, Context, fut::ActorFuture};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::{Close, Connection, EndOfStream, Io, LateData, Protocol, child::panic_message};
-use crate::{
-    fate::Reason,
-    lifecycle::{Event, Phase},
-    tls::ReadEvent,
-};
+use super::{Close, Connection, EndOfStream, Io, LateData, Protocol, child::panic_message, life::Drain};
+use crate::{fate::Reason, lifecycle::Phase, tls::ReadEvent};
 
 /// What one read may bring at most: a full TLS record.
 const READ_AT_MOST: usize = 16 * 1024;
@@ -67,7 +63,7 @@ impl<P: Protocol> Connection<P> {
         self.obey(context);
         self.notice_release(context, cx);
         for _ in 0..TURNS {
-            let moved = match self.link.phase {
+            let moved = match self.link.life.phase {
                 Phase::Dialing | Phase::Handshaking => self.start(context, cx),
                 Phase::Open | Phase::Flushing | Phase::Lingering => self.turn(context, cx),
                 Phase::Lost => {
@@ -102,16 +98,14 @@ impl<P: Protocol> Connection<P> {
         if orders.owner_gone {
             link.close(Close::default(), Some(Reason::OwnerGone));
         }
-        if let Some(until) = orders.drain_until.filter(|_| !link.draining) {
-            link.draining = true;
-            match link.phase {
-                // Nothing is under way on it yet: to wait for a peer's handshake would only spend the drain.
-                Phase::Dialing | Phase::Handshaking => link.close(Close::default(), None),
-                Phase::Open => {
+        if let Some(until) = orders.drain_until {
+            match link.life.drain() {
+                Drain::GiveUp => link.close(Close::default(), None),
+                Drain::Finish => {
                     let (protocol, mut io) = self.io(context);
                     protocol.drain(&mut io, until);
                 }
-                _ => {}
+                Drain::Nothing => {}
             }
         }
         if orders.abort {
@@ -125,10 +119,10 @@ impl<P: Protocol> Connection<P> {
 
     /// Nobody can send a message any more, or nobody awaits the connect.
     fn notice_release(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) {
-        if self.link.phase < Phase::Open && self.reply.as_ref().is_some_and(|reply| reply.poll_given_up(cx)) {
+        if self.link.life.phase < Phase::Open && self.reply.as_ref().is_some_and(|reply| reply.poll_given_up(cx)) {
             self.link.abort(Reason::Cancelled);
         }
-        if !context.connected() && (!self.link.phase.is_closing() || self.link.half_closed) {
+        if !context.connected() && (!self.link.life.phase.is_closing() || self.link.life.half_closed) {
             // Completion is ownership: dropping the last handle is a graceful close. When it was dropped because the owner is gone, that is the reason.
             let cause = self.link.entry.owner_is_gone().then_some(Reason::OwnerGone);
             self.link.close(Close::default(), cause);
@@ -140,7 +134,7 @@ impl<P: Protocol> Connection<P> {
         if self.start.poll(&mut self.link, cx).is_pending() {
             return false;
         }
-        if self.link.phase == Phase::Open {
+        if self.link.life.phase == Phase::Open {
             self.opened(context);
         }
         true
@@ -153,7 +147,7 @@ impl<P: Protocol> Connection<P> {
         self.link.answer_overruns();
         let mut moved = self.link.write_out(cx);
         self.tell_pressure(context);
-        if self.link.phase == Phase::Flushing {
+        if self.link.life.phase == Phase::Flushing {
             moved |= self.say_close_notify(cx);
         }
         moved | self.read(context, cx)
@@ -162,7 +156,7 @@ impl<P: Protocol> Connection<P> {
     fn tell_pressure(&mut self, context: &mut Context<Self>) {
         let link = &mut self.link;
         let on = match link.pressed {
-            false => link.out.len() >= link.options.write_high && !link.phase.is_closing(),
+            false => link.out.len() >= link.options.write_high && !link.life.phase.is_closing(),
             true => link.out.len() > link.options.write_low,
         };
         if on != link.pressed {
@@ -184,23 +178,21 @@ impl<P: Protocol> Connection<P> {
             // A socket that is not TCP may hold it back until it is flushed.
             Poll::Ready(Ok(())) if stream.poll_flush(cx).is_pending() => return false,
             Poll::Ready(Ok(())) => {
-                link.proof.close_notify_sent = true;
-                link.on(Event::Flushed);
+                let flushed = link.life.flushed();
+                link.on(flushed);
             }
             Poll::Ready(Err(failure)) => link.fail_stream(failure),
         }
         // The peer may have ended its direction while we were still writing.
-        if link.proof.close_notify_received {
-            link.on(Event::PeerClosed);
-        } else if link.proof.fin_seen {
-            link.on(Event::PeerGone);
+        if let Some(event) = link.life.peer_was_first() {
+            link.on(event);
         }
         true
     }
 
     /// Reads once and shows it to the protocol. Whether anything moved.
     fn read(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
-        let shows = self.link.phase == Phase::Open || self.link.delivers_late();
+        let shows = self.link.life.phase == Phase::Open || self.link.delivers_late();
         if self.link.show_again && shows && self.link.wants_read() {
             self.link.show_again = false;
             if !self.link.unread.is_empty() {
@@ -220,7 +212,7 @@ impl<P: Protocol> Connection<P> {
         let read = stream.poll_read(cx, &mut buffer);
         if let Poll::Ready(Ok(ReadEvent::Data(n))) = read {
             self.link.progressed();
-            if self.link.phase == Phase::Open || self.link.delivers_late() {
+            if self.link.life.phase == Phase::Open || self.link.delivers_late() {
                 self.link.bytes_in += n as u64;
                 self.show(context, &mut buffer);
             } else {
@@ -274,7 +266,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn peer_ended(&mut self, context: &mut Context<Self>, clean: bool) {
-        let tell = self.link.phase == Phase::Open || self.link.delivers_late();
+        let tell = self.link.life.phase == Phase::Open || self.link.delivers_late();
         self.link.peer_ended(clean);
         if tell {
             let end = if clean { EndOfStream::CloseNotify } else { EndOfStream::Truncated };
@@ -285,11 +277,11 @@ impl<P: Protocol> Connection<P> {
 
     /// Whether a deadline has passed and was acted on.
     fn check_deadlines(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
-        if self.link.phase == Phase::Lost {
+        if self.link.life.phase == Phase::Lost {
             return true;
         }
         let of_phase = self.link.phase_deadline();
-        let of_protocol = match self.link.phase {
+        let of_protocol = match self.link.life.phase {
             Phase::Open | Phase::Flushing | Phase::Lingering => self.protocol.deadline(),
             _ => None,
         };
@@ -306,20 +298,8 @@ impl<P: Protocol> Connection<P> {
             protocol.timeout(&mut io);
         }
         if of_phase.is_some_and(|deadline| deadline <= now) {
-            self.phase_timed_out();
+            self.link.timed_out();
         }
         true
-    }
-
-    fn phase_timed_out(&mut self) {
-        let link = &mut self.link;
-        match link.phase {
-            // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
-            Phase::Lingering => {}
-            // Idle: nothing is lost yet.
-            Phase::Open if link.cause.is_some() => {}
-            phase => link.blame(Reason::TimedOut(phase)),
-        }
-        link.on(Event::TimedOut);
     }
 }

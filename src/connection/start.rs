@@ -83,7 +83,7 @@ impl Start {
 
     /// Dials or takes the socket, then shakes hands. Ready when the phase has moved on.
     pub(super) fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
-        match link.phase {
+        match link.life.phase {
             Phase::Dialing => match ready!(self.poll_socket(cx)) {
                 Ok(stream) => {
                     if let Some(address) = stream.peer_addr() {
@@ -108,7 +108,7 @@ impl Start {
                 match ready!(stream.poll_handshake(cx)) {
                     Ok(()) => link.on(Event::Secured),
                     Err(failure) => {
-                        link.proof.fin_seen = stream.fin_seen();
+                        link.life.proof.fin_seen = stream.fin_seen();
                         link.fail(Reason::HandshakeFailed(failure));
                     }
                 }

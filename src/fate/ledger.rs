@@ -22,7 +22,7 @@ pub struct Ledger {
 }
 
 /// The end of one connection that was alive when the stop began.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
     /// The phase that it was in when the stop began (or when it was admitted, in the lame duck).
     pub phase_at_stop: Phase,
@@ -31,7 +31,7 @@ pub struct Row {
 }
 
 /// Counts since the supervisor started.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Totals {
     /// Connections that were admitted.
     pub admitted: u64,

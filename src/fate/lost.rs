@@ -95,7 +95,7 @@ pub struct CloseProof {
 ///
 /// As a message it goes to the owner of a connection with the [events](crate::Events) protocol; as a value to [`Protocol::lost`](crate::Protocol::lost), to every
 /// [subscriber](crate::Subscribe), into the [ledger](crate::Ledger) and into the errors of calls that came too late.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lost {
     /// Which connection.
     pub id: ConnectionId,

@@ -10,12 +10,12 @@ use crate::lifecycle::Phase;
 /// owner's sake leaves the reason [`OwnerGone`](Reason::OwnerGone) and a proof without the peer's close_notify.
 ///
 /// The variants and their [codes](Reason::code) are stable: they are what an alert or a dashboard may be built on. New ones may come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// We closed: everything was written, our close_notify went out and the peer answered with its own.
     Closed,
-    /// The peer closed with close_notify, and we answered.
+    /// The peer closed with close_notify, and nothing that it was owed is missing. We answered, unless it had closed the socket as well: the proof says so.
     ClosedByPeer,
     /// We closed and everything was written, our close_notify with it, but the peer did not answer with its own: it was silent until the linger
     /// deadline, or ended the TCP connection. RFC 8446, section 6.1, lets it.
@@ -117,7 +117,7 @@ impl fmt::Display for Reason {
 }
 
 /// Why no socket could be connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DialFailure {
     /// The resolver failed, or knows no address for the name.
@@ -135,7 +135,7 @@ pub enum DialFailure {
 }
 
 /// One address that could not be connected to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// The address.
     pub address: SocketAddr,
@@ -163,7 +163,7 @@ impl fmt::Display for DialFailure {
 }
 
 /// Why a TLS handshake failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeFailure {
     /// We did not accept the peer's certificate.

@@ -1,5 +1,6 @@
 //! The supervisor: admits, lists, drains, kills, and tells how everything ended. It never touches a byte, and its mailbox never waits.
 
+pub(crate) mod course;
 mod messages;
 mod plan;
 mod progress;
@@ -16,6 +17,8 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Spa
 use tokio::sync::{broadcast, mpsc};
 
 pub use messages::{Adopt, Connect, Evict, Roll, Stop};
+#[cfg(test)]
+pub(crate) use plan::Schedule;
 pub use plan::{Stage, StopPlan};
 pub use progress::{Progress, Remaining, Subscribe, Subscription};
 
@@ -159,7 +162,7 @@ impl Supervisor {
 
     /// Whether a stop has begun.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.has_begun()
+        self.stopping.course.has_begun()
     }
 
     pub(crate) fn tell(&self, progress: Progress) {

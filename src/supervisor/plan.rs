@@ -10,7 +10,7 @@ use tokio::time::Instant;
 ///  Stop      lame duck          drain               linger            kill
 ///   |---- still accepting ----|---- finish ----|---- close_notify ----|  at once
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StopPlan {
     /// Listeners still accept, while a balancer learns that we are going. What the application asks for is refused already. Default 0.
     pub lame_duck: Duration,
@@ -78,13 +78,13 @@ pub enum Stage {
 }
 
 /// A plan with its moments. Each may only move towards now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
-    pub(super) began: Instant,
-    pub(super) drain_at: Instant,
-    pub(super) linger_at: Instant,
-    pub(super) kill_at: Instant,
-    pub(super) linger: Duration,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Schedule {
+    pub(crate) began: Instant,
+    pub(crate) drain_at: Instant,
+    pub(crate) linger_at: Instant,
+    pub(crate) kill_at: Instant,
+    pub(crate) linger: Duration,
 }
 
 /// How long a child's thread may take to come round to a kill before it is written off. Chosen arbitrarily: far longer than any poll should take, and short beside the default of 35 s.

@@ -5,15 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use actix::{AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Progress, Remaining, Stage, Stop, Supervisor, plan::Schedule};
+use super::{
+    Progress, Remaining, Stage, Stop, Supervisor,
+    course::{Course, Step},
+};
 use crate::fate::Ledger;
 
 /// What a supervisor knows of its stop.
 #[derive(Debug)]
 pub(super) struct Stopping {
-    schedule: Option<Schedule>,
-    /// The last stage whose orders were given.
-    stage: Option<Stage>,
+    pub(super) course: Course,
     timer: Option<SpawnHandle>,
     pub(super) looks: Option<SpawnHandle>,
     /// How many `Lost` were passed on: the acknowledgement, after which nothing is, waits for the last.
@@ -23,13 +24,7 @@ pub(super) struct Stopping {
 
 impl Default for Stopping {
     fn default() -> Self {
-        Stopping { schedule: None, stage: None, timer: None, looks: None, told: 0, ledger: watch::Sender::new(None) }
-    }
-}
-
-impl Stopping {
-    pub(super) fn has_begun(&self) -> bool {
-        self.schedule.is_some()
+        Stopping { course: Course::default(), timer: None, looks: None, told: 0, ledger: watch::Sender::new(None) }
     }
 }
 
@@ -37,16 +32,9 @@ impl Handler<Stop> for Supervisor {
     type Result = ResponseFuture<Arc<Ledger>>;
 
     fn handle(&mut self, stop: Stop, context: &mut Self::Context) -> Self::Result {
-        let now = Instant::now();
-        let plan = stop.plan.unwrap_or(self.plan);
-        match &mut self.stopping.schedule {
-            // A stop without a plan joins the one that is under way.
-            Some(schedule) => stop.plan.into_iter().for_each(|plan| schedule.shorten(plan, now)),
-            None => {
-                // From this line on nobody is admitted but by a listener in its lame duck; the mailbox makes it a before and an after.
-                self.books.begin_stop();
-                self.stopping.schedule = Some(Schedule::new(plan, now));
-            }
+        if self.stopping.course.ask(stop.plan, self.plan, Instant::now()) {
+            // From this line on nobody is admitted but by a listener in its lame duck; the mailbox makes it a before and an after.
+            self.books.begin_stop();
         }
         self.advance(context);
         let mut acknowledged = self.stopping.ledger.subscribe();
@@ -67,21 +55,16 @@ impl Supervisor {
         if let Some(timer) = self.stopping.timer.take() {
             context.cancel_future(timer);
         }
-        let Some(schedule) = self.stopping.schedule else { return };
-        if self.stopping.ledger.borrow().is_some() {
-            return;
-        }
         let now = Instant::now();
-        let stage = schedule.stage(now);
-        if stage >= Stage::Drain {
+        let Some(step) = self.stopping.course.step(now) else { return };
+        if step.fences() {
             self.fence();
         }
-        // Each time, not only on a change: a second stop changes the moments, and an order given twice is an order given once.
-        self.order(stage, &schedule);
-        if self.stopping.stage.replace(stage) != Some(stage) {
-            self.tell(Progress::Stopping(self.remaining(stage)));
+        self.order(&step);
+        if step.is_new {
+            self.tell(Progress::Stopping(self.remaining(step.stage)));
         }
-        if let Some(next) = schedule.next(now) {
+        if let Some(next) = step.next {
             let timer = context.run_later(next - now, |supervisor, context| {
                 supervisor.stopping.timer = None;
                 supervisor.advance(context);
@@ -101,18 +84,11 @@ impl Supervisor {
         }
     }
 
-    fn order(&mut self, stage: Stage, schedule: &Schedule) {
-        match stage {
+    fn order(&mut self, step: &Step) {
+        match step.stage {
             Stage::LameDuck => {}
             Stage::Drain | Stage::Linger => {
-                for entry in self.books.alive() {
-                    entry.order(|orders| {
-                        orders.drain_until = Some(schedule.linger_at);
-                        orders.linger = Some(schedule.linger);
-                        orders.kill_at = Some(schedule.kill_at);
-                        orders.close |= stage == Stage::Linger;
-                    });
-                }
+                self.books.alive().iter().for_each(|entry| entry.order(|orders| step.write_into(orders)));
             }
             Stage::Kill => self.books.alive().iter().for_each(|entry| entry.kill()),
             Stage::WriteOff => {
@@ -136,9 +112,9 @@ impl Supervisor {
 
     /// Acknowledges the stop when nothing is outstanding: tickets, then listeners, then threads.
     pub(super) fn acknowledge_when_done(&mut self, context: &mut Context<Self>) {
-        let fenced = self.stopping.schedule.is_some() && self.books.is_fenced();
-        let told = self.stopping.told == self.books.lost();
-        if !fenced || !told || self.books.outstanding() > 0 || !self.listeners.is_empty() || self.progress.is_none() {
+        let books = &self.books;
+        let told = self.stopping.told == books.lost();
+        if !told || !self.stopping.course.is_done(books.is_fenced(), books.outstanding(), self.listeners.len()) {
             return;
         }
         self.workers.dismiss();
@@ -150,6 +126,7 @@ impl Supervisor {
         for handle in handles.into_iter().flatten() {
             context.cancel_future(handle);
         }
+        self.stopping.course.acknowledge();
         let ledger = Arc::new(self.books.ledger());
         self.tell(Progress::Stopped(ledger.clone()));
         // The last subscriber's stream ends, and with the sender all that was kept for them.

@@ -90,7 +90,7 @@ pub(crate) trait Liveness: Send + Sync {
 ///
 /// Not a message: the last address of a connection may be gone, and an actix mailbox whose last sender was dropped does not register its waker again, so a message sent
 /// to it later (through a `WeakAddr`) may never be read. A word under a lock and a waker always arrive, cost nothing while nothing is asked, and need no address.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Orders {
     /// Finish what you are doing, until then.
     pub drain_until: Option<Instant>,

@@ -18,6 +18,8 @@ mod register;
 
 pub use books::Books;
 pub(crate) use books::{News, Promise, Ticket};
-pub(crate) use entry::{Entry, Liveness};
+pub(crate) use entry::{Entry, Liveness, Orders};
 pub use entry::{RollEntry, WaitingFor};
 pub use register::Refusal;
+#[cfg(test)]
+pub(crate) use register::{Fence, Register};

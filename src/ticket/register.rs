@@ -1,6 +1,6 @@
 //! Who was admitted and who has ended: pure, without clock, lock or channel, so that a model checker can drive it.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use crate::{
     fate::{ConnectionId, Lost, Row, Totals},
@@ -29,7 +29,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Who may still come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fence {
     /// Everybody, up to the limit.
     Open,
@@ -39,11 +39,11 @@ pub(crate) enum Fence {
     Closed,
 }
 
-/// The register: `T` is what is kept of one that is alive.
-#[derive(Debug)]
+/// The register: `T` is what is kept of one that is alive. A map in order, and not by hash, so that two registers with the same history are the same value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Register<T> {
     admitted: u64,
-    alive: HashMap<ConnectionId, Alive<T>>,
+    alive: BTreeMap<ConnectionId, Alive<T>>,
     /// Places promised to sockets that were accepted and are not admitted yet.
     promised: usize,
     limit: usize,
@@ -53,7 +53,7 @@ pub(crate) struct Register<T> {
     totals: Totals,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Alive<T> {
     entry: T,
     phase_at_stop: Option<Phase>,
@@ -63,7 +63,7 @@ impl<T> Register<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Register {
             admitted: 0,
-            alive: HashMap::new(),
+            alive: BTreeMap::new(),
             promised: 0,
             limit,
             fence: Fence::Open,
@@ -93,7 +93,7 @@ impl<T> Register<T> {
         let id = ConnectionId(self.admitted);
         let phase_at_stop = self.rows.is_some().then_some(phase);
         let alive = Alive { entry: entry(id), phase_at_stop };
-        Ok(&self.alive.entry(id).insert_entry(alive).into_mut().entry)
+        Ok(&self.alive.entry(id).or_insert(alive).entry)
     }
 
     /// One of those admitted has completed its handshake.
@@ -164,7 +164,7 @@ impl<T> Register<T> {
         self.alive.get(&id).map(|alive| &alive.entry)
     }
 
-    /// Those that are alive, in no order.
+    /// Those that are alive, in the order of admission.
     pub(crate) fn alive(&self) -> impl Iterator<Item = &T> {
         self.alive.values().map(|alive| &alive.entry)
     }

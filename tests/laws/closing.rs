@@ -216,6 +216,21 @@ async fn a_peer_that_does_not_read_times_the_flush_out() {
     scene.end().await;
 }
 
+/// The same when the peer has closed its own direction before: that was clean, and what it cost is not.
+#[actix::test]
+async fn a_flush_that_times_out_is_no_clean_end_although_the_peer_closed() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(exeunt::Supervisor::new());
+    let (connection, mut peer) = meet_with(&supervisor, Sink, |adopt| adopt.write_marks(8 << 20, 0)).await;
+    connection.write(vec![1; 1 << 20]).await.unwrap();
+    peer.close_notify().await;
+    let lost = connection.close().await;
+    assert_eq!((lost.reason, lost.phase), (Reason::TimedOut(Phase::Flushing), Phase::Flushing));
+    assert!(lost.proof.close_notify_received && !lost.proof.close_notify_sent);
+    assert_eq!(lost.bytes_out + lost.bytes_unsent, 1 << 20);
+    exeunt(supervisor, books).await;
+}
+
 /// Half-close: our close_notify is out, and we read on for as long as the peer likes.
 #[actix::test]
 async fn a_half_close_reads_on() {

@@ -1,7 +1,7 @@
 //! Law 6: a stop waits for everybody, and for nobody longer than its plan; law 9: and tells how it went.
 
 use exeunt::{
-    Adopt, Lines, Phase, Progress, Reason, Roll, Socket, Stage, Stop, StopPlan, Subscribe, Supervisor, Verdict,
+    Adopt, Evict, Lines, Phase, Progress, Reason, Roll, Socket, Stage, Stop, StopPlan, Subscribe, Supervisor, Verdict,
     WaitingFor,
 };
 
@@ -98,6 +98,22 @@ async fn a_second_stop_cannot_lengthen() {
     assert!(ledger.elapsed < SECOND * 3, "{:?}", ledger.elapsed);
 }
 
+/// An eviction that stands in the mailbox before a stop is not taken back by the orders of the stop.
+#[actix::test]
+async fn an_eviction_right_before_a_stop_is_obeyed() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Stubborn).await;
+    supervisor.do_send(Evict::close(connection.id()));
+    let plan = StopPlan::new().drain(SECOND * 30).linger(SECOND);
+    let (ledger, ()) = tokio::join!(exeunt_by(supervisor, books, plan), async {
+        peer.read_to_close_notify().await.unwrap();
+        peer.close().await;
+    });
+    assert_eq!(ledger.rows[0].lost.reason, Reason::Closed);
+    assert!(ledger.elapsed < SECOND, "{:?}", ledger.elapsed);
+}
+
 /// A message handler that waits for ever blocks its actor's mailbox; it does not outlast the kill.
 #[actix::test]
 async fn a_handler_that_never_ends_does_not_outlast_the_kill() {
@@ -115,6 +131,8 @@ impl exeunt::Protocol for Stubborn {
     fn data(&mut self, _: &mut exeunt::Io<'_, Self>, _: &mut bytes::BytesMut) -> Result<(), exeunt::ProtocolError> {
         Ok(())
     }
+    /// It takes all the time that there is.
+    fn drain(&mut self, _: &mut exeunt::Io<'_, Self>, _: tokio::time::Instant) {}
 }
 #[derive(actix::Message)]
 #[rtype(result = "()")]
