@@ -56,7 +56,7 @@ impl<P: Protocol> Future for Child<P> {
         this.entry.register_waker(cx.waker());
         let Some(future) = &mut this.future else { return Poll::Ready(()) };
         // Here and not in the actor, so that a handler of the user's that waits for ever (`ctx.wait`, an `AtomicResponse`) cannot outlast the deadline.
-        if !this.entry.is_killed() {
+        if !this.entry.is_killed() && !this.entry.is_aborted() {
             // The pump catches what a protocol panics with; this is for the user's own message handlers. `AssertUnwindSafe`: the future is not polled again.
             match catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,

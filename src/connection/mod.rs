@@ -175,6 +175,7 @@ impl<P: Protocol> Connection<P> {
                 link.reason()
             }
             _ if link.entry.is_killed() => Reason::Killed,
+            _ if link.entry.is_aborted() => Reason::Aborted,
             _ => Reason::Abandoned,
         }
     }

@@ -114,9 +114,6 @@ impl<P: Protocol> Connection<P> {
                 _ => {}
             }
         }
-        if orders.abort {
-            self.link.abort(Reason::Aborted);
-        }
         if orders.close {
             // A half-closed connection, too, has had its time.
             self.link.close(Close::default(), None);
