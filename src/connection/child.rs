@@ -60,7 +60,8 @@ impl<P: Protocol> Future for Child<P> {
             // The pump catches what a protocol panics with; this is for the user's own message handlers. `AssertUnwindSafe`: the future is not polled again.
             match catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(())) => {}
+                // Where the connection has not ended by itself, a handler has stopped the actor. Where it has, this changes nothing.
+                Ok(Poll::Ready(())) => this.entry.abort(),
                 Err(payload) => this.entry.set_panic(panic_message(&*payload)),
             }
         }

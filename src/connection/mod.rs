@@ -59,7 +59,7 @@ pub(crate) type ConnectReply<P> = Reply<Result<Handle<P>, ConnectError>>;
 ///
 /// It is made by a [`Supervisor`](crate::Supervisor), never started by hand. It understands [`Write`], [`Flush`], [`Close`], [`Abort`], [`HalfClose`], [`PauseReading`],
 /// [`ResumeReading`] and [`GetInfo`], and what its protocol adds ([`Call`] for [`Framed`]). To give a protocol of yours a message of its own, implement
-/// `Handler<YourMessage> for Connection<YourProtocol>` and use [`Connection::parts`].
+/// `Handler<YourMessage> for Connection<YourProtocol>` and use [`Connection::parts`]; to end the connection there, use [`Io::close`]. Stopping the actor's context aborts it.
 pub struct Connection<P: Protocol> {
     link: Link,
     protocol: P,
