@@ -56,11 +56,12 @@ impl<P: Protocol> Future for Child<P> {
         this.entry.register_waker(cx.waker());
         let Some(future) = &mut this.future else { return Poll::Ready(()) };
         // Here and not in the actor, so that a handler of the user's that waits for ever (`ctx.wait`, an `AtomicResponse`) cannot outlast the deadline.
-        if !this.entry.is_killed() {
+        if !this.entry.is_killed() && !this.entry.is_aborted() {
             // The pump catches what a protocol panics with; this is for the user's own message handlers. `AssertUnwindSafe`: the future is not polled again.
             match catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(())) => {}
+                // Where the connection has not ended by itself, a handler has stopped the actor. Where it has, this changes nothing.
+                Ok(Poll::Ready(())) => this.entry.abort(),
                 Err(payload) => this.entry.set_panic(panic_message(&*payload)),
             }
         }

@@ -169,7 +169,7 @@ where
 }
 
 /// Gives the connection to another actor; answers when it is done. Data that was on its way still goes to the former owner, and nothing more is read until that one is done with it; what
-/// follows, the `Lost` included, goes to the new one. It is sent no second `Connected`: pass the handle on yourself.
+/// follows, the `Lost` included, goes to the new one. It is sent no second `Connected`: pass the handle on yourself. In a drain, it is told of that.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct HandOver(pub Owner);
@@ -181,6 +181,8 @@ pub struct Events {
     owner: Owner,
     under_way: Option<UnderWay>,
     half_open: bool,
+    /// The end of the drain, once it has begun.
+    draining: Option<Instant>,
 }
 
 /// What the owner is busy with.
@@ -192,7 +194,7 @@ enum UnderWay {
 impl Events {
     /// Events for this owner.
     pub fn new(owner: &Owner) -> Self {
-        Events { owner: owner.clone(), under_way: None, half_open: false }
+        Events { owner: owner.clone(), under_way: None, half_open: false, draining: None }
     }
 
     /// After the peer's close_notify, stay open for writing until the owner closes. Default `false`: the connection closes when the owner's handler of [`Eof`] is done.
@@ -236,6 +238,7 @@ impl Protocol for Events {
     }
 
     fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
+        self.draining = Some(until);
         self.owner.0.draining(Draining { id: io.id(), until });
     }
 
@@ -271,5 +274,8 @@ impl Handler<HandOver> for Connection<Events> {
         let (events, mut io) = self.parts(context);
         io.link().entry.set_owner(owner.0.clone());
         events.owner = owner;
+        if let Some(until) = events.draining {
+            events.owner.0.draining(Draining { id: io.id(), until });
+        }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum Taken {
     Panicked(Reason),
     /// The kill of a stop. `linger_over`: the linger had run out by then.
     Killed { linger_over: bool },
+    /// An eviction that did not wait for its handlers, or a handler of its own that stopped it.
+    Aborted,
     /// Its thread or its runtime was torn down.
     TornDown,
 }
@@ -204,6 +206,7 @@ impl Life {
             // The linger was over by itself at the moment of the kill: everything was sent, and that is what is to be told.
             Taken::Killed { linger_over: true } if self.phase == Phase::Lingering => self.reason(),
             Taken::Killed { .. } => Reason::Killed,
+            Taken::Aborted => Reason::Aborted,
             Taken::TornDown => Reason::Abandoned,
         }
     }

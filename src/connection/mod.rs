@@ -61,7 +61,7 @@ pub(crate) type ConnectReply<P> = Reply<Result<Handle<P>, ConnectError>>;
 ///
 /// It is made by a [`Supervisor`](crate::Supervisor), never started by hand. It understands [`Write`], [`Flush`], [`Close`], [`Abort`], [`HalfClose`], [`PauseReading`],
 /// [`ResumeReading`] and [`GetInfo`], and what its protocol adds ([`Call`] for [`Framed`]). To give a protocol of yours a message of its own, implement
-/// `Handler<YourMessage> for Connection<YourProtocol>` and use [`Connection::parts`].
+/// `Handler<YourMessage> for Connection<YourProtocol>` and use [`Connection::parts`]; to end the connection there, use [`Io::close`]. Stopping the actor's context aborts it.
 pub struct Connection<P: Protocol> {
     link: Link,
     protocol: P,
@@ -172,6 +172,8 @@ impl<P: Protocol> Connection<P> {
                 Taken::Panicked(entry.fallback_reason())
             } else if entry.is_killed() {
                 Taken::Killed { linger_over: link.linger_until().is_some_and(|until| until <= Instant::now()) }
+            } else if entry.is_aborted() {
+                Taken::Aborted
             } else {
                 Taken::TornDown
             }

@@ -108,9 +108,6 @@ impl<P: Protocol> Connection<P> {
                 Drain::Nothing => {}
             }
         }
-        if orders.abort {
-            self.link.abort(Reason::Aborted);
-        }
         if orders.close {
             // A half-closed connection, too, has had its time.
             self.link.close(Close::default(), None);

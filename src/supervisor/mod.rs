@@ -330,10 +330,10 @@ impl Handler<Evict> for Supervisor {
     fn handle(&mut self, evict: Evict, _: &mut Self::Context) -> bool {
         let entry = self.books.find(evict.id);
         if let Some(entry) = &entry {
-            entry.order(|orders| match evict.abort {
-                true => orders.abort = true,
-                false => orders.close = true,
-            });
+            match evict.abort {
+                true => entry.abort(),
+                false => entry.order(|orders| orders.close = true),
+            }
         }
         entry.is_some()
     }

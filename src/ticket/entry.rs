@@ -100,8 +100,6 @@ pub(crate) struct Orders {
     pub kill_at: Option<Instant>,
     /// Close now.
     pub close: bool,
-    /// Abort now.
-    pub abort: bool,
     /// Your owner is gone.
     pub owner_gone: bool,
     /// You have been idle for a while: give back what you do not need.
@@ -126,6 +124,8 @@ pub(crate) struct Entry {
     orders_pending: AtomicBool,
     draining: AtomicBool,
     killed: AtomicBool,
+    /// The application wants it ended so.
+    aborted: AtomicBool,
     /// The child's task.
     waker: AtomicWaker,
     owner: Mutex<Option<Arc<dyn Liveness>>>,
@@ -159,6 +159,7 @@ impl Entry {
             orders_pending: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             owner: Mutex::default(),
             panic: OnceLock::new(),
@@ -240,6 +241,16 @@ impl Entry {
     pub(crate) fn kill(&self) {
         self.killed.store(true, SeqCst);
         self.waker.wake();
+    }
+
+    /// As a kill, for the application.
+    pub(crate) fn abort(&self) {
+        self.aborted.store(true, SeqCst);
+        self.waker.wake();
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Relaxed)
     }
 
     pub(crate) fn is_killed(&self) -> bool {

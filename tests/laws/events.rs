@@ -231,3 +231,18 @@ macro_rules! tell {
     )*};
 }
 tell!(Connected => "connected", Data => "data", Eof => "eof", Draining => "draining", Lost => "lost");
+
+/// Law 6: an heir in the drain is told that there is one.
+#[actix::test]
+async fn an_heir_is_told_of_the_drain() {
+    tokio::time::pause();
+    let mut scene = Scene::open().await;
+    let stop = scene.supervisor.send(Stop::by(StopPlan::new().drain(SECOND * 10)));
+    assert!(matches!(scene.script.next().await, Seen::Draining));
+    let (heir, mut script) = Recorder::start_new();
+    scene.connection.send(HandOver(Owner::new(heir))).await.unwrap();
+    assert!(matches!(script.next().await, Seen::Draining));
+    scene.connection.abort().await;
+    script.lost().await;
+    assert_adds_up(&stop.await.unwrap(), &scene.books);
+}

@@ -320,3 +320,23 @@ async fn a_reset_is_a_reset() {
     assert_eq!((lost.reason, lost.phase), (Reason::Reset, Phase::Open));
     exeunt(supervisor, books).await;
 }
+
+/// Law 1: a handler of the user's that stops the actor aborts the connection; its runtime was not torn down.
+#[actix::test]
+async fn a_handler_that_stops_the_actor_aborts() {
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, _peer) = meet(&supervisor, Bomb).await;
+    connection.do_send(StopTheActor);
+    assert_eq!(end_of(&connection).await.reason, Reason::Aborted);
+    exeunt(supervisor, books).await;
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct StopTheActor;
+impl actix::Handler<StopTheActor> for exeunt::Connection<Bomb> {
+    type Result = ();
+    fn handle(&mut self, _: StopTheActor, context: &mut Self::Context) {
+        actix::ActorContext::stop(context);
+    }
+}

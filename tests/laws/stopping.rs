@@ -308,3 +308,17 @@ async fn every_lost_is_told_before_stopped() {
     }
     assert_eq!(told, ["lost", "lost", "lost", "stopped"]);
 }
+
+/// A connection that is stuck in a handler that waits for ever can be evicted.
+#[actix::test]
+async fn a_handler_that_never_ends_does_not_outlast_an_eviction() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, _peer) = meet(&supervisor, Stubborn).await;
+    connection.do_send(WaitForEver);
+    tokio::time::sleep(SECOND).await;
+    assert!(supervisor.send(exeunt::Evict::abort(connection.id())).await.unwrap());
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(connection.lost().map(|lost| lost.reason), Some(Reason::Aborted));
+    exeunt(supervisor, books).await;
+}
