@@ -2,12 +2,18 @@
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
-//! | `exeunt_connections` | gauge | `role` |
+//! | `exeunt_connections` | gauge | `role`, `phase` |
+//! | `exeunt_connections_admitted_total`, `exeunt_connections_connected_total` | counter | `role` |
+//! | `exeunt_connections_refused_total` | counter | `refusal`: `stopping`, `limit` |
 //! | `exeunt_connections_lost_total` | counter | `role`, `phase`, `reason` |
 //! | `exeunt_connection_age_seconds` | histogram | `role`, `reason` |
 //! | `exeunt_bytes_total` | counter | `direction`: `in`, `out`, `unsent` |
 
-use crate::fate::{Lost, Reason};
+use crate::{
+    fate::{Lost, Reason, Role},
+    lifecycle::Phase,
+    ticket::Refusal,
+};
 
 /// The end of a connection, at a level that fits: what was asked for is debug, what a peer or the network did is info, what we had to force or lost is a warning, a panic is an error.
 pub(crate) fn lost(lost: &Lost) {
@@ -36,25 +42,62 @@ pub(crate) fn lost(lost: &Lost) {
     metered::lost(lost);
 }
 
-/// A connection was admitted.
-pub(crate) fn admitted(_role: crate::fate::Role) {
+/// A connection was admitted, in this phase.
+pub(crate) fn admitted(_role: Role, _phase: Phase) {
     #[cfg(feature = "metrics")]
-    metered::admitted(_role);
+    metered::admitted(_role, _phase);
+}
+
+/// One was refused.
+pub(crate) fn refused(_refusal: Refusal) {
+    #[cfg(feature = "metrics")]
+    metered::refused(_refusal);
+}
+
+/// A connection has moved to another phase, which is not `Lost`.
+pub(crate) fn moved(_role: Role, _from: Phase, _to: Phase) {
+    #[cfg(feature = "metrics")]
+    metered::moved(_role, _from, _to);
 }
 
 #[cfg(feature = "metrics")]
 mod metered {
-    use metrics::{counter, gauge, histogram};
+    use metrics::{Gauge, counter, gauge, histogram};
 
-    use crate::fate::{Lost, Role};
+    use crate::{
+        fate::{Lost, Role},
+        lifecycle::Phase,
+        ticket::Refusal,
+    };
 
-    pub(super) fn admitted(role: Role) {
-        gauge!("exeunt_connections", "role" => role.as_str()).increment(1.0);
+    fn alive(role: Role, phase: Phase) -> Gauge {
+        gauge!("exeunt_connections", "role" => role.as_str(), "phase" => phase.as_str())
+    }
+
+    pub(super) fn admitted(role: Role, phase: Phase) {
+        alive(role, phase).increment(1.0);
+        counter!("exeunt_connections_admitted_total", "role" => role.as_str()).increment(1);
+    }
+
+    pub(super) fn refused(refusal: Refusal) {
+        let refusal = match refusal {
+            Refusal::Stopping => "stopping",
+            Refusal::Limit(_) => "limit",
+        };
+        counter!("exeunt_connections_refused_total", "refusal" => refusal).increment(1);
+    }
+
+    pub(super) fn moved(role: Role, from: Phase, to: Phase) {
+        alive(role, from).decrement(1.0);
+        alive(role, to).increment(1.0);
+        if to == Phase::Open {
+            counter!("exeunt_connections_connected_total", "role" => role.as_str()).increment(1);
+        }
     }
 
     pub(super) fn lost(lost: &Lost) {
         let (role, reason) = (lost.role.as_str(), lost.reason.code());
-        gauge!("exeunt_connections", "role" => role).decrement(1.0);
+        alive(lost.role, lost.phase).decrement(1.0);
         counter!("exeunt_connections_lost_total", "role" => role, "phase" => lost.phase.as_str(), "reason" => reason)
             .increment(1);
         histogram!("exeunt_connection_age_seconds", "role" => role, "reason" => reason).record(lost.age);

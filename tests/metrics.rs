@@ -48,8 +48,12 @@ async fn the_metrics_say_what_the_ledger_says() {
     }
     assert_eq!(ledger.totals.by_reason, BTreeMap::from([("closed", 1), ("closed_by_peer", 1)]));
     for (metric, expected) in [
-        ("exeunt_connections{role=client}", 0.0),
-        ("exeunt_connections{role=server}", 0.0),
+        ("exeunt_connections{role=client,phase=handshaking}", 0.0),
+        ("exeunt_connections{role=client,phase=open}", 0.0),
+        ("exeunt_connections{role=client,phase=lingering}", 0.0),
+        ("exeunt_connections{role=server,phase=open}", 0.0),
+        ("exeunt_connections_admitted_total{role=server}", 1.0),
+        ("exeunt_connections_connected_total{role=server}", 1.0),
         ("exeunt_connections_lost_total{role=client,phase=lingering,reason=closed}", 1.0),
         ("exeunt_connection_age_seconds{role=client,reason=closed}", 1.0),
         ("exeunt_bytes_total{direction=in}", 12.0),

@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc};
 use actix::{Addr, Handler, Message, dev::ToEnvelope};
 use bytes::Bytes;
 
-use super::{Abort, Close, Connection, Flush, GetInfo, Info, Protocol, Write, WriteError};
+use super::{
+    Abort, Close, Connection, Flush, GetInfo, HalfClose, Info, PauseReading, Protocol, ResumeReading, Write, WriteError,
+};
 use crate::{
     fate::{ConnectionId, Lost, Peer},
     lifecycle::Phase,
@@ -93,6 +95,30 @@ impl<P: Protocol> Handle<P> {
     /// [`Abort`]: the end, also when it had ended before.
     pub async fn abort(&self) -> Lost {
         self.end_of(self.send(Abort).await)
+    }
+
+    /// [`HalfClose`].
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn half_close(&self) -> Result<(), Ended> {
+        self.send(HalfClose).await
+    }
+
+    /// [`PauseReading`].
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn pause_reading(&self) -> Result<(), Ended> {
+        self.send(PauseReading).await
+    }
+
+    /// [`ResumeReading`].
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn resume_reading(&self) -> Result<(), Ended> {
+        self.send(ResumeReading).await
     }
 
     /// [`GetInfo`].

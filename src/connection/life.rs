@@ -139,6 +139,8 @@ impl Life {
     pub(crate) fn timed_out(&mut self, costs_bytes: bool) -> Event {
         let gives_up = self.phase == Phase::Flushing && costs_bytes;
         match &self.cause {
+            // Nothing moved for the idle timeout while we read on: as idle as an open one.
+            None if self.half_closed => self.cause = Some(Reason::TimedOut(Phase::Open)),
             // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
             None if self.phase != Phase::Lingering => self.cause = Some(Reason::TimedOut(self.phase)),
             Some(Reason::ClosedByPeer) if gives_up => self.cause = Some(Reason::TimedOut(self.phase)),

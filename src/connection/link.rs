@@ -102,6 +102,7 @@ impl Link {
         if next != Phase::Lost {
             // The roll says `Lost` only when the socket is gone: see `Connection::finish`.
             self.entry.set_phase(next, now);
+            crate::telling::moved(self.entry.role, from, next);
         }
     }
 

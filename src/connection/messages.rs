@@ -154,8 +154,9 @@ impl<P: Protocol> Handler<Write> for Connection<P> {
             link.out.push(bytes);
             return Parked::now(Ok(()));
         }
-        // One write may be larger than the mark; what is bounded is how many wait behind it.
-        if link.waiting_bytes >= link.options.write_high {
+        // One write may be larger than the mark; what is bounded is how much waits behind it. What it takes to wait counts, too, or writes of a byte would be bounded by nothing.
+        let waiting = link.waiting_bytes + link.waiting_writes.len() * std::mem::size_of::<WaitingWrite>();
+        if waiting >= link.options.write_high {
             let (reply, parked) = Reply::later();
             link.overruns.push(reply);
             return parked;

@@ -82,6 +82,18 @@ macro_rules! option_setters {
             self
         }
 
+        /// While closing: how long the peer may take nothing of what it is owed. Default 30 s.
+        pub fn flush_timeout(mut self, within: std::time::Duration) -> Self {
+            self.options.flush = within;
+            self
+        }
+
+        /// How many bytes a protocol may leave unconsumed. Default 1 MiB.
+        pub fn most_unread(mut self, bytes: usize) -> Self {
+            self.options.unread = bytes;
+            self
+        }
+
         /// What becomes of data that comes after our close. Default: discarded.
         pub fn late_data(mut self, late_data: $crate::LateData) -> Self {
             self.options.late_data = late_data;

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::link::Link;
 use crate::{
-    dial::{DialOptions, Resolver, Target, dial, tune},
+    dial::{DialOptions, Resolver, Target, dial},
     fate::{HandshakeFailure, Reason},
     lifecycle::{Event, Phase},
     tls::{ClientTls, ServerTls, Socket, TlsStream},
@@ -20,10 +20,10 @@ use crate::{
 pub(crate) enum Start {
     /// A name to dial.
     Dial { target: Target, options: DialOptions, resolver: Arc<dyn Resolver>, secure: Secure },
-    /// A socket that is connected already, given to this thread's reactor at the first poll.
-    Accepted { socket: std::net::TcpStream, options: DialOptions, secure: Secure },
-    /// The same, in any other shape.
+    /// A socket that is connected already.
     Socket { socket: Socket, secure: Secure },
+    /// The same on its way to another thread, whose reactor is given it at the first poll.
+    Moved { socket: std::net::TcpStream, secure: Secure },
     /// A dial under way.
     Dialing { dial: BoxFuture<'static, Result<Socket, Reason>>, secure: Secure },
     /// The socket is there (the stream is in the link), and a permit of the listener's is held until the handshake is done.
@@ -77,7 +77,17 @@ impl Start {
     pub(crate) fn phase(&self) -> Phase {
         match self {
             Start::Dial { .. } | Start::Dialing { .. } => Phase::Dialing,
-            Start::Accepted { .. } | Start::Socket { .. } | Start::Done => Phase::Handshaking,
+            Start::Socket { .. } | Start::Moved { .. } | Start::Done => Phase::Handshaking,
+        }
+    }
+
+    /// Takes a TCP socket off this thread's reactor. Where that fails it stays there, which works and costs a wake-up of that thread for each of its bytes.
+    pub(crate) fn for_another_thread(self) -> Self {
+        let Start::Socket { socket: Socket::Tcp(socket), secure } = self else { return self };
+        match socket.into_std() {
+            Ok(socket) => Start::Moved { socket, secure },
+            // The descriptor went with the error: the handshake will find it closed, and say so.
+            Err(error) => Start::Dialing { dial: Box::pin(std::future::ready(Err(io_reason(error)))), secure },
         }
     }
 
@@ -135,12 +145,9 @@ impl Start {
                     };
                     return Poll::Ready(socket.and_then(|socket| secure.stream(socket)));
                 }
-                Start::Accepted { socket, options, secure } => {
-                    let socket = tokio::net::TcpStream::from_std(socket).and_then(|socket| {
-                        tune(&socket, &options)?;
-                        Ok(socket)
-                    });
-                    return Poll::Ready(socket.map_err(io_reason).and_then(|socket| secure.stream(socket.into())));
+                Start::Moved { socket, secure } => {
+                    let socket = tokio::net::TcpStream::from_std(socket).map_err(io_reason);
+                    return Poll::Ready(socket.and_then(|socket| secure.stream(socket.into())));
                 }
                 Start::Socket { socket, secure } => return Poll::Ready(secure.stream(socket)),
                 Start::Done => return Poll::Pending,

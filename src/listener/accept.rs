@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, fut::ActorFuture};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, fut::ActorFuture};
 use futures_util::future::BoxFuture;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -19,14 +19,32 @@ use tokio::{
 };
 use tokio_util::sync::PollSemaphore;
 
-use super::{Resume, Suspend, listen::Birth};
 use crate::{
-    connection::{Permit, Protocol, Secure, Start},
-    dial::tune,
+    connection::{Options, Permit, Protocol, Secure, Start},
+    dial::{DialOptions, tune},
     fate::{Peer, Role},
     supervisor::{Admit, EndListening, Newcomer, Supervisor},
     ticket::{Books, News},
+    tls::ServerTls,
 };
+
+/// Stops accepting.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Suspend;
+
+/// Accepts again.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resume;
+
+/// What an accepted connection is born with.
+pub(super) struct Birth<P: Protocol> {
+    pub(super) tls: ServerTls,
+    pub(super) protocol: Factory<P>,
+    pub(super) socket: DialOptions,
+    pub(super) options: Options,
+}
 
 /// Makes the protocol of an accepted connection.
 pub(super) type Factory<P> = Box<dyn FnMut(&Peer) -> P + Send>;
@@ -55,8 +73,6 @@ pub(super) struct Listener<P: Protocol> {
     birth: Birth<P>,
     books: Books,
     supervisor: Addr<Supervisor>,
-    /// Whether connections run on threads of their own, which then need the socket without a reactor.
-    elsewhere: bool,
     handshakes: PollSemaphore,
     seats: PollSemaphore,
     permit: Option<Permit>,
@@ -86,7 +102,6 @@ impl<P: Protocol> Listener<P> {
         limits: Limits,
         books: Books,
         supervisor: Addr<Supervisor>,
-        elsewhere: bool,
     ) -> Self {
         let semaphore =
             |permits: usize| PollSemaphore::new(Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))));
@@ -96,7 +111,6 @@ impl<P: Protocol> Listener<P> {
             _ended: Ended { books: books.clone(), number },
             books,
             supervisor,
-            elsewhere,
             handshakes: semaphore(limits.handshakes),
             seats: semaphore(limits.connections),
             permit: None,
@@ -147,18 +161,11 @@ impl<P: Protocol> Listener<P> {
     fn accepted(&mut self, socket: TcpStream, address: SocketAddr) {
         let peer = Peer::from(address);
         let secure = Secure::Server { tls: self.birth.tls.clone() };
-        let start = if self.elsewhere {
-            match socket.into_std() {
-                Ok(socket) => Start::Accepted { socket, options: self.birth.socket.clone(), secure },
-                Err(error) => return tracing::info!(%peer, %error, "an accepted connection was closed"),
-            }
-        } else {
-            if let Err(error) = tune(&socket, &self.birth.socket) {
-                // The peer may be gone already; the handshake will tell.
-                tracing::debug!(%peer, %error, "socket options");
-            }
-            Start::Socket { socket: socket.into(), secure }
-        };
+        if let Err(error) = tune(&socket, &self.birth.socket) {
+            // The peer may be gone already; the handshake will tell.
+            tracing::debug!(%peer, %error, "socket options");
+        }
+        let start = Start::Socket { socket: socket.into(), secure };
         // The user's code. `AssertUnwindSafe`: what it leaves half done is its own, and is only called again.
         let Ok(protocol) = catch_unwind(AssertUnwindSafe(|| (self.birth.protocol)(&peer))) else {
             return tracing::error!(%peer, "an accepted connection was closed: the making of its protocol panicked");

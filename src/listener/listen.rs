@@ -9,7 +9,7 @@ use actix::{Actor, AsyncContext, Handler, MailboxError, Message, Recipient};
 use socket2::{Domain, Protocol as SocketProtocol, Socket as RawSocket, Type};
 use tokio::net::TcpListener;
 
-use super::accept::{Factory, Limits, Listener};
+use super::accept::{Birth, Limits, Listener, Resume, Suspend};
 use crate::{
     connection::{Options, Protocol, option_setters},
     dial::DialOptions,
@@ -31,18 +31,21 @@ pub struct Listen<P: Protocol> {
     pub(super) birth: Birth<P>,
 }
 
-/// What an accepted connection is born with.
-pub(super) struct Birth<P: Protocol> {
-    pub(super) tls: ServerTls,
-    pub(super) protocol: Factory<P>,
-    pub(super) socket: DialOptions,
-    pub(super) options: Options,
-}
-
 /// Where to listen.
 enum On {
     Address(SocketAddr),
     Socket(StdListener),
+}
+
+impl<P: Protocol> fmt::Debug for Listen<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Listen");
+        match &self.on {
+            On::Address(address) => f.field("address", address),
+            On::Socket(socket) => f.field("socket", socket),
+        };
+        f.field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl<P: Protocol> Message for Listen<P> {
@@ -110,11 +113,10 @@ impl<P: Protocol> Handler<Listen<P>> for Supervisor {
         let bound = socket.and_then(TcpListener::from_std).and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (address, socket) = bound.map_err(|error| ListenError::Io { what, error })?;
         let birth = Birth { options, ..birth };
-        let elsewhere = self.has_workers();
         let books = self.books();
         let supervisor = context.address();
-        let listener = self
-            .take_listener(|number| Listener::new(number, socket, birth, limits, books, supervisor, elsewhere).start());
+        let listener =
+            self.take_listener(|number| Listener::new(number, socket, birth, limits, books, supervisor).start());
         Ok(Listening {
             address,
             suspend: listener.clone().recipient(),
@@ -179,16 +181,6 @@ impl fmt::Debug for Listening {
         f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
     }
 }
-
-/// Stops accepting.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Suspend;
-
-/// Accepts again.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Resume;
 
 /// Why there is no listener.
 #[derive(Debug)]

@@ -3,4 +3,5 @@
 mod accept;
 mod listen;
 
-pub use listen::{Listen, ListenError, Listening, Resume, Suspend};
+pub use accept::{Resume, Suspend};
+pub use listen::{Listen, ListenError, Listening};

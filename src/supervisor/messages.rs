@@ -1,6 +1,6 @@
 //! What a supervisor is asked.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use actix::Message;
 
@@ -27,7 +27,6 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "it is a message: send it to a supervisor"]
 pub struct Connect<P: Protocol> {
     target: Result<Target, TargetError>,
@@ -37,6 +36,17 @@ pub struct Connect<P: Protocol> {
     dial: DialOptions,
     resolver: Option<Arc<dyn Resolver>>,
     options: Options,
+}
+
+impl<P: Protocol> fmt::Debug for Connect<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("target", &self.target)
+            .field("server_name", &self.server_name)
+            .field("dial", &self.dial)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P: Protocol> Message for Connect<P> {
@@ -127,6 +137,16 @@ pub struct Adopt<P: Protocol> {
     protocol: P,
     secure: Secure,
     options: Options,
+}
+
+impl<P: Protocol> fmt::Debug for Adopt<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adopt")
+            .field("peer", &self.peer)
+            .field("role", &self.role)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P: Protocol> Message for Adopt<P> {

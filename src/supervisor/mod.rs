@@ -124,9 +124,11 @@ impl Supervisor {
         let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat, promise } = newcomer;
         // Its place is the one that it takes now.
         drop(promise);
-        let mut ticket = self.books.admit(role, accepted, peer, start.phase())?;
+        let phase = start.phase();
+        let admitted = self.books.admit(role, accepted, peer, phase);
+        let mut ticket = admitted.inspect_err(|refusal| crate::telling::refused(*refusal))?;
         ticket.take_seat(seat);
-        crate::telling::admitted(role);
+        crate::telling::admitted(role, phase);
         match self.workers.least_loaded() {
             None => {
                 let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
@@ -135,7 +137,7 @@ impl Supervisor {
             }
             Some((load, jobs)) => {
                 ticket.place(load);
-                let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
+                let newborn = Connection::newborn(ticket, protocol, start.for_another_thread(), options, reply, permit);
                 let jobs = jobs.clone();
                 // A thread that is gone drops the job, and with it the newborn: its ticket is spent as `Abandoned`.
                 Ok(Some(Begin::with(move || {
@@ -143,10 +145,6 @@ impl Supervisor {
                 })))
             }
         }
-    }
-
-    pub(crate) fn has_workers(&self) -> bool {
-        !self.workers.is_empty()
     }
 
     /// Takes a listener in, so that a stop ends it and waits for its socket to be closed. `start` is given its number, with which it tells the books of its end.

@@ -1,9 +1,16 @@
 //! Progress: a stream that anyone can subscribe to.
 
-use std::fmt;
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use actix::Message;
-use tokio::sync::broadcast;
+use futures_util::Stream;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::Stage;
 use crate::{
@@ -64,26 +71,42 @@ impl fmt::Display for Remaining {
 #[rtype(result = "Subscription")]
 pub struct Subscribe;
 
-/// The [`Progress`] of a supervisor, from when it was subscribed to.
+/// The [`Progress`] of a supervisor, from when it was subscribed to: a [`Stream`], or [`next`](Subscription::next) by hand.
 ///
 /// A subscriber that is slow never slows a connection: when it is [`BUFFER`](Subscription::BUFFER) events behind, it misses the oldest, and is told how many.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<Progress>);
+pub struct Subscription(ReusableBoxFuture<'static, Received>);
+
+type Received = (Result<Progress, RecvError>, broadcast::Receiver<Progress>);
+
+async fn receive(mut receiver: broadcast::Receiver<Progress>) -> Received {
+    (receiver.recv().await, receiver)
+}
 
 impl Subscription {
     /// How many events are kept for a subscriber.
     pub const BUFFER: usize = 4096;
 
     pub(super) fn new(receiver: broadcast::Receiver<Progress>) -> Self {
-        Subscription(receiver)
+        Subscription(ReusableBoxFuture::new(receive(receiver)))
     }
 
     /// The next event. `Err(n)`: `n` were missed. `None`: the supervisor is gone, or has acknowledged its stop and said all.
     pub async fn next(&mut self) -> Option<Result<Progress, u64>> {
-        match self.0.recv().await {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Progress, u64>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (received, receiver) = ready!(self.0.poll(cx));
+        self.0.set(receive(receiver));
+        Poll::Ready(match received {
             Ok(progress) => Some(Ok(progress)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Err(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
+            Err(RecvError::Lagged(missed)) => Some(Err(missed)),
+            Err(RecvError::Closed) => None,
+        })
     }
 }

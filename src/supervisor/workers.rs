@@ -64,10 +64,6 @@ impl Workers {
         Ok(workers)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.workers.is_empty()
-    }
-
     /// The thread with the fewest connections. `None`: there is none, or none that lives.
     pub(super) fn least_loaded(&self) -> Option<(&Arc<AtomicUsize>, &mpsc::UnboundedSender<Job>)> {
         // One whose thread is gone has the fewest for ever, and would draw everybody to their end.

@@ -46,27 +46,31 @@ mod systemd {
             let Ok(mut subscription) = supervisor.send(Subscribe).await else { return };
             self.telling = Some(Box::pin(async move {
                 let mut last = None::<tokio::time::Instant>;
-                let mut ended = 0u64;
+                let mut remaining = 0;
                 while let Some(progress) = subscription.next().await {
-                    let status = match progress {
-                        Ok(Progress::Stopping(draining)) => draining.to_string(),
+                    match progress {
+                        Ok(Progress::Stopping(now)) => {
+                            remaining = now.total();
+                            tell(&[NotifyState::Status(&now.to_string())]);
+                        }
+                        // This is progress, and nothing else is: a stop that hangs is not to be given more time.
                         Ok(Progress::Lost(_)) => {
-                            ended += 1;
-                            if last.is_some_and(|last| last.elapsed() < EVERY) {
-                                continue;
+                            remaining = remaining.saturating_sub(1);
+                            if last.is_none_or(|last| last.elapsed() >= EVERY) {
+                                last = Some(tokio::time::Instant::now());
+                                let status = format!("{remaining} connections remain");
+                                let micros = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+                                tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(micros)]);
                             }
-                            format!("{ended} connections have ended")
                         }
-                        Ok(Progress::Stopped(ledger)) => format!("stopped: {}", ledger.verdict()),
+                        Ok(Progress::Stopped(ledger)) => {
+                            tell(&[NotifyState::Status(&format!("stopped: {}", ledger.verdict()))]);
+                        }
                         Err(missed) => {
-                            ended += missed;
-                            continue;
+                            remaining = remaining.saturating_sub(usize::try_from(missed).unwrap_or(usize::MAX))
                         }
-                        Ok(_) => continue,
-                    };
-                    last = Some(tokio::time::Instant::now());
-                    let micros = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
-                    tell(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(micros)]);
+                        Ok(_) => {}
+                    }
                 }
             }));
         }

@@ -94,6 +94,7 @@ impl Run {
         let (runtime, stopped) = System::new().into_parts();
         runtime.block_on(async move {
             let mut signals = Signals::listen();
+            let books = supervisor.books();
             let supervisor = supervisor.start();
             let mut notifier = Notifier::ready();
             let addressed = supervisor.clone();
@@ -114,6 +115,8 @@ impl Run {
             .await;
 
             let mut failed = false;
+            // The second signal kills, and a drain that something else began has had none yet.
+            let mut signalled = matches!(end, End::Signal(_));
             let mut application = match end {
                 End::Application(Err(payload)) => {
                     panicked = Some(payload);
@@ -148,24 +151,28 @@ impl Run {
                     }
                 }
                 while let Poll::Ready(signal) = signals.poll(cx) {
-                    tracing::warn!(signal, "a second signal: killing at once");
-                    supervisor.do_send(Stop::now());
+                    if std::mem::replace(&mut signalled, true) {
+                        tracing::warn!(signal, "a second signal: killing at once");
+                        supervisor.do_send(Stop::now());
+                    }
                 }
                 notifier.poll(cx);
                 stop.as_mut().poll(cx)
             })
-            .await
-            // The supervisor cannot be gone while we hold its address, unless it panicked.
-            .unwrap_or_else(|_| Arc::new(Ledger::default()));
+            .await;
+            // The supervisor cannot be gone while we hold its address, unless it panicked: a defect of ours. Then the books say what there is to say, and what is left goes with the runtime.
+            let abandoned = ledger.is_err();
+            let ledger = ledger.unwrap_or_else(|_| Arc::new(books.ledger()));
             tell(&ledger);
             if let Some(payload) = panicked {
                 resume_unwind(payload);
             }
-            match (failed, ledger.verdict()) {
-                (true, _) => ExitCode::from(3),
-                (false, Verdict::Clean) => ExitCode::SUCCESS,
-                (false, Verdict::Forced(_)) => ExitCode::from(1),
-                (false, Verdict::Abandoned(_)) => ExitCode::from(4),
+            match ledger.verdict() {
+                _ if failed => ExitCode::from(3),
+                _ if abandoned => ExitCode::from(4),
+                Verdict::Clean => ExitCode::SUCCESS,
+                Verdict::Forced(_) => ExitCode::from(1),
+                Verdict::Abandoned(_) => ExitCode::from(4),
             }
         })
     }

@@ -416,3 +416,15 @@ impl actix::Handler<Release> for exeunt::Connection<Hesitant> {
         self.parts(context).1.hold_reading(false);
     }
 }
+
+/// A half-closed connection on which nothing moves is as idle as an open one, and its end says so.
+#[actix::test]
+async fn a_half_closed_connection_can_idle_out() {
+    tokio::time::pause();
+    let mut scene = Scene::open_with(|adopt| adopt.idle_timeout(SECOND * 10)).await;
+    scene.connection.half_close().await.unwrap();
+    scene.peer.read_to_close_notify().await.unwrap();
+    let lost = scene.script.lost().await;
+    assert_eq!((lost.reason, lost.phase), (Reason::TimedOut(Phase::Open), Phase::Lingering));
+    scene.end().await;
+}

@@ -224,3 +224,20 @@ fn two_runtimes_tell_their_own_ends() {
         exeunt(supervisor, books).await;
     });
 }
+
+/// An adopted TCP socket moves to the reactor of the thread that its connection is placed on.
+#[actix::test]
+async fn an_adopted_socket_moves_to_its_thread() {
+    let (supervisor, books) = supervise(Supervisor::new().workers(1));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ours = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (theirs, _) = listener.accept().await.unwrap();
+    let (server, client) = tokio::join!(
+        supervisor.send(Adopt::server(theirs, "peer", &server_tls(), Echo)),
+        supervisor.send(Adopt::client(ours, "localhost", &client_tls(), Lines::default()))
+    );
+    let (_server, client) = (server.unwrap().unwrap(), client.unwrap().unwrap());
+    assert_eq!(client.send(exeunt::Call::new("over there")).await.unwrap().unwrap(), "over there");
+    assert_eq!(client.close().await.reason, Reason::Closed);
+    exeunt(supervisor, books).await;
+}

@@ -260,3 +260,17 @@ async fn a_record_that_has_left_is_told_as_sent() {
     drop(connection);
     exeunt(supervisor, books).await;
 }
+
+/// Writes of a byte are bounded, too: what it takes to wait counts.
+#[actix::test]
+async fn too_many_small_waiting_writes_are_refused() {
+    let mut scene = Scene::open_with(|adopt| adopt.write_marks(1000, 0)).await;
+    scene.connection.write(vec![1; 200_000]).await.unwrap();
+    for _ in 0..1000 {
+        scene.connection.do_send(Write::new("x"));
+    }
+    let lost = scene.connection.abort().await;
+    assert!(lost.bytes_unsent < 200_000 + 1000 / 20, "{lost:?}");
+    scene.script.lost().await;
+    scene.end().await;
+}
