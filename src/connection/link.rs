@@ -161,15 +161,20 @@ impl Link {
         }
     }
 
-    /// The dial, the handshake, the socket or TLS failed. A cause that was there before stands, unless the failure cost bytes that a mere close would have delivered.
+    /// The dial, the handshake, the socket or TLS failed.
     pub(super) fn fail(&mut self, reason: Reason) {
+        self.blame(reason);
+        self.on(Event::Failed);
+    }
+
+    /// Writes down why. A cause that was there before stands, unless this costs bytes that a mere close would have delivered.
+    pub(super) fn blame(&mut self, reason: Reason) {
         let costs_bytes = !self.out.is_empty() || !self.waiting_writes.is_empty();
         match &self.cause {
             None => self.cause = Some(reason),
             Some(Reason::ClosedByPeer) if costs_bytes => self.cause = Some(reason),
             Some(_) => {}
         }
-        self.on(Event::Failed);
     }
 
     /// A write of the protocol's own: accepted whatever the marks say, as long as nobody asked for a close.

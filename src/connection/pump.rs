@@ -313,9 +313,13 @@ impl<P: Protocol> Connection<P> {
 
     fn phase_timed_out(&mut self) {
         let link = &mut self.link;
-        // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
-        if link.phase != Phase::Lingering && link.cause.is_none() {
-            link.cause = Some(Reason::TimedOut(link.phase));
+        match link.phase {
+            // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
+            Phase::Lingering => {}
+            // It ends with bytes unsent, which is more than that the peer has closed.
+            Phase::Flushing => link.blame(Reason::TimedOut(Phase::Flushing)),
+            phase if link.cause.is_none() => link.cause = Some(Reason::TimedOut(phase)),
+            _ => {}
         }
         link.on(Event::TimedOut);
     }

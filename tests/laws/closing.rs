@@ -1,6 +1,6 @@
 //! How we close: law 4 (close delivers), and what becomes of late data.
 
-use exeunt::{Abort, Close, HalfClose, LateData, Phase, Reason, Write, WriteError};
+use exeunt::{Abort, Close, HalfClose, LateData, Phase, Reason, Supervisor, Write, WriteError};
 
 use crate::stage::*;
 
@@ -290,4 +290,26 @@ async fn what_came_while_reading_was_paused_is_delivered_on_resume() {
     assert!(matches!(scene.script.next().await, Seen::Eof { clean: true }));
     assert_eq!(scene.script.lost().await.reason, Reason::ClosedByPeer);
     scene.end().await;
+}
+
+/// Law 4: a peer that has closed and then takes nothing of what it is owed: bytes are lost, and the reason says by what.
+#[actix::test]
+async fn a_peer_that_closes_and_does_not_read_is_told_as_such() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Sink).await;
+    connection.write(vec![1; 4 * PIPE]).await.unwrap();
+    peer.close_notify().await;
+    let lost = end_of_in_time(&connection).await;
+    assert_eq!(lost.reason, Reason::TimedOut(Phase::Flushing));
+    assert!(lost.bytes_unsent > 0 && lost.proof.close_notify_received);
+    drop(connection);
+    exeunt(supervisor, books).await;
+}
+
+async fn end_of_in_time(connection: &exeunt::Handle<Sink>) -> exeunt::Lost {
+    while connection.lost().is_none() {
+        tokio::time::sleep(SECOND).await;
+    }
+    connection.lost().unwrap()
 }
