@@ -102,10 +102,13 @@ impl Supervisor {
     }
 
     fn order(&mut self, stage: Stage, schedule: &Schedule) {
+        // In the order of admission, so that a play on a virtual clock plays the same twice.
+        let mut alive = self.books.alive();
+        alive.sort_unstable_by_key(|entry| entry.id);
         match stage {
             Stage::LameDuck => {}
             Stage::Drain | Stage::Linger => {
-                for entry in self.books.alive() {
+                for entry in alive {
                     entry.order(|orders| {
                         orders.drain_until = Some(schedule.linger_at);
                         orders.linger = Some(schedule.linger);
@@ -114,7 +117,7 @@ impl Supervisor {
                     });
                 }
             }
-            Stage::Kill => self.books.alive().iter().for_each(|entry| entry.kill()),
+            Stage::Kill => alive.iter().for_each(|entry| entry.kill()),
             Stage::WriteOff => {
                 let written_off = self.books.write_off();
                 tracing::error!(written_off, "connections did not answer to the kill: their threads hang");
