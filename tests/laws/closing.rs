@@ -428,3 +428,25 @@ async fn a_half_closed_connection_can_idle_out() {
     assert_eq!((lost.reason, lost.phase), (Reason::TimedOut(Phase::Open), Phase::Lingering));
     scene.end().await;
 }
+
+/// Law 4: a peer that has closed and then takes nothing of what it is owed: bytes are lost, and the reason says by what.
+#[actix::test]
+async fn a_peer_that_closes_and_does_not_read_is_told_as_such() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let (connection, mut peer) = meet(&supervisor, Sink).await;
+    connection.write(vec![1; 4 * PIPE]).await.unwrap();
+    peer.close_notify().await;
+    let lost = end_of_in_time(&connection).await;
+    assert_eq!(lost.reason, Reason::TimedOut(Phase::Flushing));
+    assert!(lost.bytes_unsent > 0 && lost.proof.close_notify_received);
+    drop(connection);
+    exeunt(supervisor, books).await;
+}
+
+async fn end_of_in_time(connection: &exeunt::Handle<Sink>) -> exeunt::Lost {
+    while connection.lost().is_none() {
+        tokio::time::sleep(SECOND).await;
+    }
+    connection.lost().unwrap()
+}
