@@ -56,6 +56,8 @@ pub struct Supervisor {
     listeners: Vec<(u64, Recipient<EndListening>)>,
     next_listener: u64,
     news_stream: Option<SpawnHandle>,
+    /// How many ends subscribers were told of. The stop is acknowledged after the last.
+    told: u64,
     stopping: Stopping,
 }
 
@@ -80,6 +82,7 @@ impl Supervisor {
             listeners: Vec::new(),
             next_listener: 0,
             news_stream: None,
+            told: 0,
             stopping: Stopping::default(),
         }
     }
@@ -244,7 +247,10 @@ impl StreamHandler<News> for Supervisor {
     fn handle(&mut self, news: News, context: &mut Self::Context) {
         match news {
             News::Connected { id, peer } => self.tell(Progress::Connected { id, peer }),
-            News::Lost(lost) => self.tell(Progress::Lost(lost)),
+            News::Lost(lost) => {
+                self.told += 1;
+                self.tell(Progress::Lost(lost));
+            }
             News::ListenerEnded(ended) => self.listeners.retain(|(id, _)| *id != ended),
             News::ListenerStuck(words) => self.tell(Progress::ListenerStuck(words)),
             News::WorkerEnded => {}

@@ -132,10 +132,14 @@ impl Supervisor {
         Remaining { stage, remaining: remaining.into_iter().collect() }
     }
 
-    /// Acknowledges the stop when nothing is outstanding: tickets, then listeners, then threads.
+    /// Acknowledges the stop when nothing is outstanding: tickets, then the telling of their ends, then listeners, then threads.
     pub(super) fn acknowledge_when_done(&mut self, context: &mut Context<Self>) {
         let fenced = self.stopping.schedule.is_some() && self.books.is_fenced();
         if !fenced || self.books.outstanding() > 0 || !self.listeners.is_empty() || self.progress.is_none() {
+            return;
+        }
+        // Many end at one moment, the moment of a deadline; the news of each is on its way to us.
+        if self.told < self.books.ended() {
             return;
         }
         self.workers.dismiss();

@@ -122,6 +122,11 @@ impl Books {
         self.register().outstanding()
     }
 
+    /// Connections that have ended: so many `News::Lost` are told, or about to be.
+    pub(crate) fn ended(&self) -> u64 {
+        self.register().ended()
+    }
+
     pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Entry>> {
         self.register().find(id).cloned()
     }

@@ -143,6 +143,11 @@ impl<T> Register<T> {
         self.alive.len()
     }
 
+    /// How many have ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.totals.lost
+    }
+
     pub(crate) fn find(&self, id: ConnectionId) -> Option<&T> {
         self.alive.get(&id).map(|alive| &alive.entry)
     }

@@ -241,3 +241,27 @@ async fn the_ledger_reads_well_and_serializes() {
         assert!(row[field].is_u64(), "{field}");
     }
 }
+
+/// Law 9: who subscribes is told of every end before the stop is acknowledged, also of those that come at one moment.
+#[actix::test]
+async fn subscribers_are_told_of_all_who_end_at_the_deadline() {
+    tokio::time::pause();
+    let (supervisor, books) = supervise(Supervisor::new());
+    let mut progress = supervisor.send(Subscribe).await.unwrap();
+    let mut met = Vec::new();
+    for _ in 0..5 {
+        met.push(meet(&supervisor, Sink).await);
+    }
+    exeunt(supervisor, books).await;
+    let mut told = Vec::new();
+    while let Some(event) = progress.next().await {
+        match event.unwrap() {
+            Progress::Lost(lost) => told.push(lost.id.get()),
+            Progress::Stopped(ledger) => assert_eq!(told.len() as u64, ledger.totals.lost),
+            _ => {}
+        }
+    }
+    // At one moment, so in no order.
+    told.sort_unstable();
+    assert_eq!(told, [1, 2, 3, 4, 5]);
+}
