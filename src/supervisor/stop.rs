@@ -110,7 +110,7 @@ impl Supervisor {
         Remaining { stage, remaining: remaining.into_iter().collect() }
     }
 
-    /// Acknowledges the stop when nothing is outstanding: tickets, then listeners, then threads.
+    /// Acknowledges the stop when nothing is outstanding: tickets, then the telling of their ends, then listeners, then threads.
     pub(super) fn acknowledge_when_done(&mut self, context: &mut Context<Self>) {
         let books = &self.books;
         let told = self.stopping.told == books.lost();

@@ -224,7 +224,8 @@ impl TlsStream {
                     let failure = StreamFailure::of_ssl(&error, self.tls.get_ref().error());
                     return Poll::Ready(Err(self.broke(failure)));
                 }
-                Poll::Pending if self.tls.get_ref().hid_fin() => {
+                // After its close_notify the peer says no more, so the rest will not come either.
+                Poll::Pending if self.tls.get_ref().hid_fin() || self.end.is_some() => {
                     return Poll::Ready(Err(self.broke(StreamFailure::Tls(CUT_SHORT.to_owned()))));
                 }
                 Poll::Pending => return Poll::Pending,
