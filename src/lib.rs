@@ -76,6 +76,9 @@ mod system;
 
 mod telling;
 
+#[cfg(test)]
+mod model;
+
 pub use connection::{
     Abort, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended, Eof,
     Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner, Parked,
