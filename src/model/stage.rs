@@ -116,6 +116,7 @@ impl Stage {
                         reply: None,
                         permit: None,
                         seat: None,
+                        promise: None,
                     }));
                 } else {
                     let adopt = Adopt::client(socket, "localhost", &TLS.0, protocol).options(options);

@@ -107,9 +107,6 @@ impl Child {
         if orders.drain_until.is_some() && self.life.drain() == Drain::GiveUp {
             self.close(None);
         }
-        if orders.abort {
-            self.abort(Reason::Aborted);
-        }
         if orders.close {
             self.close(None);
         }
