@@ -156,11 +156,18 @@ impl<'a> Judge<'a> {
             let in_order = connected.is_none_or(|n| n == 0)
                 && count(|what| *what == What::Connected) <= 1
                 && count(|what| matches!(what, What::Eof { .. })) <= 1
-                && count(|what| *what == What::Draining) <= 1
+                && count(|what| *what == What::Draining) <= 1 + self.given_to(who, by)
                 && eof.is_none_or(|eof| last_data.is_none_or(|data| data < eof))
                 && lost.is_none_or(|lost| lost + 1 == seen.len());
             self.hold(in_order, || format!("law 2: {by:?} saw of s{who}: {seen:?}"));
         }
+    }
+
+    /// How often the connection was handed over to that owner: in a drain, an heir is told of it.
+    fn given_to(&self, who: usize, by: By) -> usize {
+        let By::Owner(owner) = by else { return 0 };
+        let given = format!("owned by {owner}");
+        self.lines(who).filter(|line| matches!(&line.what, What::Answered(words) if words.contains(&given))).count()
     }
 
     /// Law 5, and that reason and proof agree.

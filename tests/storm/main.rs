@@ -42,8 +42,8 @@ fn hush() {
     ONCE.call_once(|| {
         let loud = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let words = info.payload_as_str().unwrap_or_default();
-            if words != cast::PLANNED {
+            let words = info.payload().downcast_ref::<&str>().copied();
+            if words != Some(cast::PLANNED) {
                 loud(info);
             }
         }));

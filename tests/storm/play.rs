@@ -40,12 +40,15 @@ pub struct Stage {
     _recorders: Vec<Box<dyn Any>>,
     tasks: RefCell<Vec<JoinHandle<()>>>,
     /// Handles that are kept to the end, as what they say of it.
-    pub kept: RefCell<Vec<(usize, Box<dyn Fn() -> Option<Lost>>)>>,
+    pub kept: RefCell<Vec<(usize, Look<Option<Lost>>)>>,
     /// Whether a connection's address is dead.
-    pub dead: RefCell<Vec<(usize, Box<dyn Fn() -> bool>)>>,
+    pub dead: RefCell<Vec<(usize, Look<bool>)>>,
     pub stops: RefCell<Vec<Stopped>>,
     pub remaining: RefCell<Option<Remaining>>,
 }
+
+/// A look at something that may have ended.
+pub type Look<T> = Box<dyn Fn() -> T>;
 
 /// One stop: when it was asked for, by what plan, when it was acknowledged, and with what.
 pub struct Stopped {
