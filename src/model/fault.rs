@@ -13,6 +13,8 @@ pub(super) enum Fault {
     FenceStaysAjar,
     /// The last ticket is not waited for.
     AcknowledgesEarly,
+    /// Ends that were not passed on yet are not waited for.
+    AcknowledgesUntold,
     /// Listeners are not waited for.
     ForgetsListeners,
     /// The register hears of the stop when the drain begins.
@@ -33,12 +35,13 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Every fault, with the law that it breaks and the small run in which it does.
-    pub(super) const ALL: [(Fault, &'static str, &'static str); 13] = [
+    pub(super) const ALL: [(Fault, &'static str, &'static str); 14] = [
         (Fault::TellsAgain, "one Lost each", "one life"),
         (Fault::FinishesTwice, "one Lost each", "one life"),
         (Fault::AskedPassesAsAccepted, "none admitted after the fence", "crossing"),
         (Fault::FenceStaysAjar, "none admitted after the fence", "crossing"),
         (Fault::AcknowledgesEarly, "acknowledged implies nothing outstanding", "one life"),
+        (Fault::AcknowledgesUntold, "every Lost is passed on before the acknowledgement", "one life"),
         (Fault::ForgetsListeners, "acknowledged implies nothing outstanding", "crossing"),
         (Fault::BeginsLate, "a row for each that was alive", "stops"),
         (Fault::FinIsClean, "a clean reason is clean", "one life"),

@@ -37,6 +37,7 @@ fn laws() -> Vec<Property<Cast>> {
                     && (state.listener == Listener::Ended || state.thread == Thread::Forgotten)
                     && state.thread != Thread::Dismissed
         }),
+        Property::always("every Lost is passed on before the acknowledgement", |_, state: &State| !state.truth.untold),
         // Sound although the checker joins paths: whether it was acknowledged is a part of the state, and no step leads back.
         Property::eventually("every stop is acknowledged", |_, state: &State| state.is_over()),
         Property::always("nothing after Lost", |_, state: &State| {

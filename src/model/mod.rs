@@ -18,6 +18,7 @@
 //! - The mailboxes of connections: a message that waits there is one that is sent later, as nobody sees it wait. And polls: each step of one is a step of its own.
 //! - The release of the last handle, which is a close by the application or, once the owner is looked for, the owner's end; panics inside of the pump, which are the abort that they call; waiting
 //!   writes; brakes on reading; workers but one; limits; more than one listener, and one that is suspended or stuck; the loss of the supervisor's own thread.
+//! - An eviction that aborts, which is the abort of an application here.
 //! - What stands between a connection's account of its end and the end of its ticket: both are one step, so nobody hangs in `Protocol::lost` here. News of connections that have opened.
 //! - A misfortune befalls each connection as often as [`Cast::upsets`] says.
 

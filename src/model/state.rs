@@ -36,6 +36,8 @@ pub(super) struct State {
     /// The supervisor's mailbox, and the channel of the books' news: both in order, neither in order with the other.
     pub(super) inbox: Vec<Ask>,
     pub(super) news: Vec<News>,
+    /// Ends that the supervisor has passed on.
+    pub(super) told: u64,
     pub(super) looks: bool,
     pub(super) left: Left,
     pub(super) truth: Truth,
@@ -60,6 +62,8 @@ pub(super) struct Truth {
     pub(super) refused_accepted: bool,
     pub(super) second_stop: Option<Stage>,
     pub(super) stop_after_all: bool,
+    /// An end was not passed on before the acknowledgement.
+    pub(super) untold: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,6 +131,7 @@ impl State {
             thread: Thread::Running,
             inbox: Vec::new(),
             news: Vec::new(),
+            told: 0,
             looks: false,
             left,
             truth: Truth::default(),

@@ -139,7 +139,11 @@ impl State {
         let early = usize::from(cast.fault == Some(Fault::AcknowledgesEarly));
         let listeners = if cast.fault == Some(Fault::ForgetsListeners) { 0 } else { self.listeners };
         let fenced = self.register.fence() == Fence::Closed;
-        if !self.course.is_done(fenced, self.register.outstanding().saturating_sub(early), listeners) {
+        let untold = match cast.fault {
+            Some(Fault::AcknowledgesUntold) => 0,
+            _ => self.register.lost().saturating_sub(self.told),
+        };
+        if !self.course.is_done(fenced, self.register.outstanding().saturating_sub(early), untold, listeners) {
             return;
         }
         if self.thread == Thread::Running {
@@ -148,12 +152,15 @@ impl State {
         if matches!(self.thread, Thread::Joined | Thread::Forgotten) || early > 0 {
             self.timer = None;
             self.course.acknowledge();
+            self.truth.untold = self.news.contains(&News::Lost);
         }
     }
 
     pub(super) fn hear(&mut self, cast: &Cast) {
-        if self.news.remove(0) == News::ListenerEnded {
-            self.listeners = 0;
+        match self.news.remove(0) {
+            News::Lost => self.told += 1,
+            News::ListenerEnded => self.listeners = 0,
+            News::WorkerEnded => {}
         }
         self.acknowledge_when_done(cast);
     }

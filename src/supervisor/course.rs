@@ -53,9 +53,9 @@ impl Course {
         Some(Step { stage, is_new, next: schedule.next(now), schedule })
     }
 
-    /// Whether all that a stop waits for is over, but for threads that are still to be joined.
-    pub(crate) fn is_done(&self, fenced: bool, outstanding: usize, listeners: usize) -> bool {
-        self.schedule.is_some() && !self.acknowledged && fenced && outstanding == 0 && listeners == 0
+    /// Whether all that a stop waits for is over, but for threads that are still to be joined. `untold`: ends that are written down and were not passed on yet.
+    pub(crate) fn is_done(&self, fenced: bool, outstanding: usize, untold: u64, listeners: usize) -> bool {
+        self.schedule.is_some() && !self.acknowledged && fenced && outstanding == 0 && untold == 0 && listeners == 0
     }
 
     /// The last word.

@@ -113,8 +113,8 @@ impl Supervisor {
     /// Acknowledges the stop when nothing is outstanding: tickets, then the telling of their ends, then listeners, then threads.
     pub(super) fn acknowledge_when_done(&mut self, context: &mut Context<Self>) {
         let books = &self.books;
-        let told = self.stopping.told == books.lost();
-        if !told || !self.stopping.course.is_done(books.is_fenced(), books.outstanding(), self.listeners.len()) {
+        let untold = books.lost().saturating_sub(self.stopping.told);
+        if !self.stopping.course.is_done(books.is_fenced(), books.outstanding(), untold, self.listeners.len()) {
             return;
         }
         self.workers.dismiss();
