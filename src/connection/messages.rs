@@ -19,6 +19,8 @@ use crate::{
 /// Accepts bytes for writing. It answers when they are accepted, which is when less than the [high-water mark](crate::Options::write_high) is waiting to be written: so
 /// a writer that awaits the answer is slowed by a slow peer. What was accepted is written before a close, or counted in [`Lost::bytes_unsent`].
 ///
+/// `Write`s are taken in the order in which they come. What the protocol writes by itself ([`Io::write`](crate::Io::write), a [`Call`](crate::Call)) does not wait in their line: it goes before those that wait for room.
+///
 /// Sent with `do_send`, nobody can be slowed: when as much as the high-water mark is already waiting for room, the connection ends as a
 /// [protocol error](crate::Reason::Protocol), because a stream with a hole is worse than none.
 #[derive(Debug, Message)]

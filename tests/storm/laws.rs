@@ -227,9 +227,13 @@ impl<'a> Judge<'a> {
             _ => true,
         };
         let got = part.received.len();
-        // What a protocol writes itself overtakes the `Write`s that wait for room, and when those are taken nobody is told: their order is known only where one of the two writes.
-        let mixed = matches!(self.side(who ^ 1).map(|side| &side.speaks),
-            Some(Speaks::Chaos(chaos)) if (chaos.echoes || chaos.ticks.is_some()) && !self.plays_no_write(who ^ 1));
+        // What a protocol writes itself overtakes the `Write`s that wait for room, and they its held calls; when either is taken nobody is told: their order is known only where one of the two writes.
+        let protocol_writes = match self.side(who ^ 1).map(|side| &side.speaks) {
+            Some(Speaks::Chaos(chaos)) => chaos.echoes || chaos.ticks.is_some(),
+            Some(Speaks::Lines { .. }) => true,
+            _ => false,
+        };
+        let mixed = protocol_writes && !self.plays_no_write(who ^ 1);
         if !mixed && (whole || self.inner.owners_gone.iter().all(Option::is_none)) {
             self.hold(sent.starts_with(&part.received), || {
                 let same = sent.iter().zip(&part.received).take_while(|(a, b)| a == b).count();
