@@ -233,7 +233,8 @@ impl Actor {
             }
             Act::PeerReads => self.hear(1).await,
             Act::PeerReadsAll => self.hear(usize::MAX).await,
-            Act::PeerCloses if !self.doubt => {
+            // Once: a second one waits for ours, and takes data that comes before it for an error.
+            Act::PeerCloses if !self.doubt && !self.peer_ended => {
                 self.peer_ended = true;
                 self.doubt |= !peer.close_notify().await;
             }
