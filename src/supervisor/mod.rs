@@ -1,5 +1,6 @@
 //! The supervisor: admits, lists, drains, kills, and tells how everything ended. It never touches a byte, and its mailbox never waits.
 
+mod admission;
 pub(crate) mod course;
 mod messages;
 mod plan;
@@ -16,6 +17,7 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, StreamHandler};
 use tokio::sync::{broadcast, mpsc};
 
+pub(crate) use admission::{Admit, Newcomer};
 pub use messages::{Adopt, Connect, Evict, Roll, Stop};
 #[cfg(test)]
 pub(crate) use plan::Schedule;
@@ -23,12 +25,8 @@ pub use plan::{Stage, StopPlan};
 pub use progress::{Progress, Remaining, Subscribe, Subscription};
 
 use crate::{
-    connection::{
-        Begin, ConnectError, ConnectReply, Connection, Handle, Options, Parked, Permit, Protocol, Reply, Start,
-    },
     dial::Resolver,
-    fate::{Peer, Role},
-    ticket::{Books, News, Promise, Refusal, RollEntry},
+    ticket::{Books, News, RollEntry},
 };
 use stop::Stopping;
 use workers::Workers;
@@ -87,7 +85,7 @@ impl Supervisor {
         }
     }
 
-    /// How many connections may be alive at a time. One more that is asked for is [refused](Refusal::Limit); listeners leave it to the operating system's backlog until there is room.
+    /// How many connections may be alive at a time. One more that is asked for is [refused](crate::Refusal::Limit); listeners leave it to the operating system's backlog until there is room.
     /// Default: no limit.
     pub fn max_connections(self, most: usize) -> Self {
         self.books.set_limit(most);
@@ -116,35 +114,6 @@ impl Supervisor {
     /// The account of the connections, which outlives the supervisor and its runtime.
     pub fn books(&self) -> Books {
         self.books.clone()
-    }
-
-    /// Admits a connection and gives it to a thread: at once to this one; to another by what it returns, which is to be begun when whoever asked can be answered. This is the only place where a
-    /// ticket is minted: in the mailbox, so that the fence of a stop is before or after it, never beside.
-    fn admit<P: Protocol>(&mut self, newcomer: Newcomer<P>) -> Result<Option<Begin>, Refusal> {
-        let Newcomer { role, accepted, peer, protocol, start, options, reply, permit, seat, promise } = newcomer;
-        // Its place is the one that it takes now.
-        drop(promise);
-        let phase = start.phase();
-        let admitted = self.books.admit(role, accepted, peer, phase);
-        let mut ticket = admitted.inspect_err(|refusal| crate::telling::refused(*refusal))?;
-        ticket.take_seat(seat);
-        crate::telling::admitted(role, phase);
-        match self.workers.least_loaded() {
-            None => {
-                let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
-                actix_rt::spawn(newborn.into_child());
-                Ok(None)
-            }
-            Some((load, jobs)) => {
-                ticket.place(load);
-                let newborn = Connection::newborn(ticket, protocol, start.for_another_thread(), options, reply, permit);
-                let jobs = jobs.clone();
-                // A thread that is gone drops the job, and with it the newborn: its ticket is spent as `Abandoned`.
-                Ok(Some(Begin::with(move || {
-                    let _ = jobs.send(Box::new(move || drop(actix_rt::spawn(newborn.into_child()))));
-                })))
-            }
-        }
     }
 
     /// Takes a listener in, so that a stop ends it and waits for its socket to be closed. `start` is given its number, with which it tells the books of its end.
@@ -180,46 +149,6 @@ impl Supervisor {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct EndListening;
-
-/// Asks for the admission of an accepted socket. There is nobody to answer: a refused one is closed.
-pub(crate) struct Admit<P: Protocol>(pub(crate) Newcomer<P>);
-
-impl<P: Protocol> Message for Admit<P> {
-    type Result = ();
-}
-
-impl<P: Protocol> Handler<Admit<P>> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, Admit(newcomer): Admit<P>, _: &mut Self::Context) {
-        let peer = newcomer.peer.clone();
-        match self.admit(newcomer) {
-            Ok(begin) => {
-                if let Some(begin) = begin {
-                    begin.now();
-                }
-            }
-            Err(refusal) => tracing::info!(%peer, %refusal, "an accepted connection was closed"),
-        }
-    }
-}
-
-/// What it takes to be admitted.
-pub(crate) struct Newcomer<P: Protocol> {
-    pub(crate) role: Role,
-    pub(crate) accepted: bool,
-    pub(crate) peer: Peer,
-    pub(crate) protocol: P,
-    pub(crate) start: Start,
-    pub(crate) options: Options,
-    pub(crate) reply: Option<ConnectReply<P>>,
-    /// Given back when the handshake is over.
-    pub(crate) permit: Option<Permit>,
-    /// Given back when the connection has ended.
-    pub(crate) seat: Option<Permit>,
-    /// Its place under the supervisor's limit, since it was accepted.
-    pub(crate) promise: Option<Promise>,
-}
 
 /// How often the supervisor looks at its connections. actix tells nobody when an actor ends, so somebody has to look for owners that went away; and an idle connection need not have a timer of its
 /// own to find out that it is idle.
@@ -262,56 +191,6 @@ impl StreamHandler<News> for Supervisor {
 
     /// The default would stop the actor, and a supervisor answers a late `Stop` with its ledger.
     fn finished(&mut self, _: &mut Self::Context) {}
-}
-
-impl<P: Protocol> Handler<Connect<P>> for Supervisor {
-    type Result = Parked<Result<Handle<P>, ConnectError>>;
-
-    fn handle(&mut self, connect: Connect<P>, _: &mut Self::Context) -> Self::Result {
-        let (peer, protocol, start, options) = match connect.into_parts(&self.resolver) {
-            Ok(parts) => parts,
-            Err(error) => return Parked::now(Err(error)),
-        };
-        self.admit_asked(Role::Client, peer, protocol, start, options)
-    }
-}
-
-impl<P: Protocol> Handler<Adopt<P>> for Supervisor {
-    type Result = Parked<Result<Handle<P>, ConnectError>>;
-
-    fn handle(&mut self, adopt: Adopt<P>, _: &mut Self::Context) -> Self::Result {
-        let (role, peer, protocol, start, options) = adopt.into_parts();
-        self.admit_asked(role, peer, protocol, start, options)
-    }
-}
-
-impl Supervisor {
-    fn admit_asked<P: Protocol>(
-        &mut self,
-        role: Role,
-        peer: Peer,
-        protocol: P,
-        start: Start,
-        options: Options,
-    ) -> Parked<Result<Handle<P>, ConnectError>> {
-        let (reply, parked) = Reply::later();
-        let newcomer = Newcomer {
-            role,
-            accepted: false,
-            peer,
-            protocol,
-            start,
-            options,
-            reply: Some(reply),
-            permit: None,
-            seat: None,
-            promise: None,
-        };
-        match self.admit(newcomer) {
-            Ok(begin) => parked.and_begin(begin),
-            Err(refusal) => Parked::now(Err(refusal.into())),
-        }
-    }
 }
 
 impl Handler<Roll> for Supervisor {

@@ -6,11 +6,12 @@
 //!
 //! Not made of `poll_shutdown`: a second `SSL_shutdown`, which waits for the peer's close_notify, takes data that comes before it for a fatal error.
 
+mod close;
+
 use std::{
     net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
-    task::{Context, Poll, Waker, ready},
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
 use bytes::BytesMut;
@@ -200,77 +201,6 @@ impl TlsStream {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
         let flushed = ready!(self.tls.get_mut().poll_flush_socket(cx));
         Poll::Ready(flushed.map_err(|failure| self.write_broken.insert(failure).clone()))
-    }
-
-    /// Sends our close_notify, and nothing else: no FIN, no wait for the peer's. Once it is done it stays done. To be called when nothing is left to write.
-    ///
-    /// It fails with what failed before: after a fatal error no alert may follow.
-    pub(crate) fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
-        if self.close_notify_sent {
-            return self.poll_flush(cx);
-        }
-        self.writable()?;
-        if self.write_pending.is_some() {
-            return Poll::Ready(Err(StreamFailure::Tls(
-                "close_notify cannot overtake a half-written record".to_owned(),
-            )));
-        }
-        self.begin();
-        // A message of the peer's (a ticket, a renegotiation) is half read: the library refuses to close until it has the rest.
-        if !compat::is_init_finished(self.tls.ssl(), self.established) {
-            match Pin::new(&mut self.tls).poll_do_handshake(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => {
-                    let failure = StreamFailure::of_ssl(&error, self.tls.get_ref().error());
-                    return Poll::Ready(Err(self.broke(failure)));
-                }
-                // After its close_notify the peer says no more, so the rest will not come either.
-                Poll::Pending if self.tls.get_ref().hid_fin() || self.end.is_some() => {
-                    return Poll::Ready(Err(self.broke(StreamFailure::Tls(CUT_SHORT.to_owned()))));
-                }
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        match Pin::new(&mut self.tls).poll_shutdown(cx) {
-            Poll::Ready(Ok(())) => {
-                self.close_notify_sent = true;
-                self.poll_flush(cx)
-            }
-            Poll::Ready(Err(error)) => {
-                let failure = StreamFailure::of_io(&error, self.tls.get_ref().error());
-                Poll::Ready(Err(self.write_broke(cx, failure)))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// Ends our direction of the TCP connection. Whatever the socket answers counts as done: there is nothing left that could be lost, and a peer that is gone already
-    /// (`ENOTCONN`) is what was wanted.
-    pub(crate) fn poll_fin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.fin_sent {
-            return Poll::Ready(());
-        }
-        let gate = self.tls.get_mut();
-        gate.open();
-        let _ = ready!(Pin::new(gate).poll_shutdown(cx));
-        self.fin_sent = true;
-        Poll::Ready(())
-    }
-
-    /// One attempt at a close_notify without waiting, for a teardown that will not poll again. Answers whether it is out.
-    ///
-    /// It never panics: in a teardown the runtime may be gone, or another panic be under way, and a second one would abort the process. Hence the `catch_unwind`.
-    pub(crate) fn try_close_notify(&mut self) -> bool {
-        let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let mut cx = Context::from_waker(Waker::noop());
-            // A task that has used up its budget is told "not ready" by every socket; nobody will ask again.
-            let once = tokio::task::unconstrained(std::future::poll_fn(|cx| self.poll_close_notify(cx)));
-            matches!(pin!(once).poll(&mut cx), Poll::Ready(Ok(())))
-        }));
-        attempt.unwrap_or_else(|_| {
-            self.broken = Some(StreamFailure::Tls("the socket panicked".to_owned()));
-            false
-        })
     }
 
     /// Whether the peer's FIN was read. After its close_notify nobody reads on, so it stays `false` for a clean end.
