@@ -216,21 +216,6 @@ async fn a_peer_that_does_not_read_times_the_flush_out() {
     scene.end().await;
 }
 
-/// The same when the peer has closed its own direction before: that was clean, and what it cost is not.
-#[actix::test]
-async fn a_flush_that_times_out_is_no_clean_end_although_the_peer_closed() {
-    tokio::time::pause();
-    let (supervisor, books) = supervise(exeunt::Supervisor::new());
-    let (connection, mut peer) = meet_with(&supervisor, Sink, |adopt| adopt.write_marks(8 << 20, 0)).await;
-    connection.write(vec![1; 1 << 20]).await.unwrap();
-    peer.close_notify().await;
-    let lost = connection.close().await;
-    assert_eq!((lost.reason, lost.phase), (Reason::TimedOut(Phase::Flushing), Phase::Flushing));
-    assert!(lost.proof.close_notify_received && !lost.proof.close_notify_sent);
-    assert_eq!(lost.bytes_out + lost.bytes_unsent, 1 << 20);
-    exeunt(supervisor, books).await;
-}
-
 /// Half-close: our close_notify is out, and we read on for as long as the peer likes.
 #[actix::test]
 async fn a_half_close_reads_on() {
@@ -427,26 +412,4 @@ async fn a_half_closed_connection_can_idle_out() {
     let lost = scene.script.lost().await;
     assert_eq!((lost.reason, lost.phase), (Reason::TimedOut(Phase::Open), Phase::Lingering));
     scene.end().await;
-}
-
-/// Law 4: a peer that has closed and then takes nothing of what it is owed: bytes are lost, and the reason says by what.
-#[actix::test]
-async fn a_peer_that_closes_and_does_not_read_is_told_as_such() {
-    tokio::time::pause();
-    let (supervisor, books) = supervise(Supervisor::new());
-    let (connection, mut peer) = meet(&supervisor, Sink).await;
-    connection.write(vec![1; 4 * PIPE]).await.unwrap();
-    peer.close_notify().await;
-    let lost = end_of_in_time(&connection).await;
-    assert_eq!(lost.reason, Reason::TimedOut(Phase::Flushing));
-    assert!(lost.bytes_unsent > 0 && lost.proof.close_notify_received);
-    drop(connection);
-    exeunt(supervisor, books).await;
-}
-
-async fn end_of_in_time(connection: &exeunt::Handle<Sink>) -> exeunt::Lost {
-    while connection.lost().is_none() {
-        tokio::time::sleep(SECOND).await;
-    }
-    connection.lost().unwrap()
 }
