@@ -90,8 +90,16 @@ impl Run {
         F: Future<Output = Result<(), Box<dyn std::error::Error>>>,
     {
         let Run { supervisor, tell } = self;
+        // By hand, because `System::new` panics where the operating system has no descriptor for a reactor.
+        let runtime = match actix_rt::Runtime::new() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tell_people(format_args!("error: the runtime could not be started: {error}"));
+                return ExitCode::from(3);
+            }
+        };
         // Split, so that a bare `System::stop` is an event and not the end: `SystemRunner::run` would drop every actor with the system's thread.
-        let (runtime, stopped) = System::new().into_parts();
+        let (runtime, stopped) = System::with_tokio_rt(move || runtime).into_parts();
         runtime.block_on(async move {
             let mut signals = Signals::listen();
             let books = supervisor.books();
