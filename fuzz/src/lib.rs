@@ -2,5 +2,7 @@
 //!
 //! A panic anywhere in the library is a finding, also one that the library would have caught: libFuzzer's hook aborts before the unwinding.
 
+#[path = "../../tests/common/quiet.rs"]
+mod quiet;
 pub mod stage;
 pub mod talk;

@@ -27,6 +27,8 @@ use tokio::{
 };
 use tokio_openssl::SslStream;
 
+use crate::quiet::Quiet;
+
 pub const SECOND: Duration = Duration::from_secs(1);
 
 /// No play may last longer, on the paused clock: the longest deadline of a connection is 30 s, and there are few in a row.
@@ -314,34 +316,7 @@ impl AsyncWrite for Feed {
 
 /// The other end: a bare TLS stream that can misbehave.
 pub struct RawPeer {
-    stream: Pin<Box<SslStream<Quiet>>>,
-}
-
-/// A pipe that sends no FIN when TLS is shut down, and makes an error of the other's, which tokio-openssl would take for a clean end.
-struct Quiet(DuplexStream);
-
-impl AsyncRead for Quiet {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.0).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) if buf.filled().len() == before => {
-                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
-            }
-            other => other,
-        }
-    }
-}
-
-impl AsyncWrite for Quiet {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    stream: Pin<Box<SslStream<Quiet<DuplexStream>>>>,
 }
 
 /// How long the peer waits for the pipe before it gives a step up: nobody reads it any more.

@@ -14,7 +14,7 @@ use actix::{ActorContext, Context, fut::ActorFuture};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use super::{Close, Connection, EndOfStream, Io, LateData, Protocol, child::panic_message, life::Drain};
+use super::{Close, Connection, EndOfStream, LateData, Protocol, child::panic_message, life::Drain};
 use crate::{fate::Reason, lifecycle::Phase, tls::ReadEvent};
 
 /// What one read may bring at most: a full TLS record.
@@ -80,10 +80,6 @@ impl<P: Protocol> Connection<P> {
         Poll::Pending
     }
 
-    fn io<'a>(&'a mut self, context: &'a mut Context<Self>) -> (&'a mut P, Io<'a, P>) {
-        (&mut self.protocol, Io { link: &mut self.link, context })
-    }
-
     /// Does what the supervisor has ordered.
     fn obey(&mut self, context: &mut Context<Self>) {
         let Some(orders) = self.link.entry.take_orders() else { return };
@@ -102,7 +98,7 @@ impl<P: Protocol> Connection<P> {
             match link.life.drain() {
                 Drain::GiveUp => link.close(Close::default(), None),
                 Drain::Finish => {
-                    let (protocol, mut io) = self.io(context);
+                    let (protocol, mut io) = self.parts(context);
                     protocol.drain(&mut io, until);
                 }
                 Drain::Nothing => {}
@@ -139,7 +135,7 @@ impl<P: Protocol> Connection<P> {
 
     /// A turn: the protocol's own futures, then write, then close_notify when it is due, then read. Whether anything moved.
     fn turn(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
-        let (protocol, mut io) = self.io(context);
+        let (protocol, mut io) = self.parts(context);
         protocol.poll(&mut io, cx);
         self.link.answer_overruns();
         let mut moved = self.link.write_out(cx);
@@ -158,7 +154,7 @@ impl<P: Protocol> Connection<P> {
         };
         if on != link.pressed {
             link.pressed = on;
-            let (protocol, mut io) = self.io(context);
+            let (protocol, mut io) = self.parts(context);
             protocol.pressure(&mut io, on);
         }
     }
@@ -248,7 +244,7 @@ impl<P: Protocol> Connection<P> {
 
     /// Shows the protocol what it has not consumed.
     fn show(&mut self, context: &mut Context<Self>, data: &mut BytesMut) {
-        let (protocol, mut io) = self.io(context);
+        let (protocol, mut io) = self.parts(context);
         let result = protocol.data(&mut io, data);
         let limit = self.link.options.unread;
         let error = match result {
@@ -267,7 +263,7 @@ impl<P: Protocol> Connection<P> {
         self.link.peer_ended(clean);
         if tell {
             let end = if clean { EndOfStream::CloseNotify } else { EndOfStream::Truncated };
-            let (protocol, mut io) = self.io(context);
+            let (protocol, mut io) = self.parts(context);
             protocol.end_of_stream(&mut io, end);
         }
     }
@@ -291,7 +287,7 @@ impl<P: Protocol> Connection<P> {
         }
         let now = Instant::now();
         if of_protocol.is_some_and(|deadline| deadline <= now) {
-            let (protocol, mut io) = self.io(context);
+            let (protocol, mut io) = self.parts(context);
             protocol.timeout(&mut io);
         }
         if of_phase.is_some_and(|deadline| deadline <= now) {

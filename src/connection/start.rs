@@ -26,7 +26,7 @@ pub(crate) enum Start {
     Moved { socket: std::net::TcpStream, secure: Secure },
     /// A dial under way.
     Dialing { dial: BoxFuture<'static, Result<Socket, Reason>>, secure: Secure },
-    /// The socket is there (the stream is in the link), and a permit of the listener's is held until the handshake is done.
+    /// The socket was taken: its stream is in the link.
     Done,
 }
 

@@ -57,6 +57,42 @@ impl Default for Options {
     }
 }
 
+/// Defines the builder methods that clients and servers share: they change the field `options`.
+macro_rules! option_setters {
+    () => {
+        /// The oldest version that is spoken: TLS 1.2 by default.
+        pub fn min_version(mut self, version: $crate::tls::TlsVersion) -> Self {
+            self.options.min_version = version;
+            self
+        }
+
+        /// The newest version that is spoken: by default the newest that the library has.
+        pub fn max_version(mut self, version: $crate::tls::TlsVersion) -> Self {
+            self.options.max_version = Some(version);
+            self
+        }
+
+        /// The key-exchange groups, separated by colons, the preferred one first. By default the library's.
+        pub fn groups(mut self, list: impl Into<String>) -> Self {
+            self.options.groups = Some(list.into());
+            self
+        }
+
+        /// Appends the secrets of every handshake to the file that the environment variable `SSLKEYLOGFILE` names, for Wireshark. Does nothing if it is unset when `build` is called.
+        pub fn key_log_from_env(mut self) -> Self {
+            self.options.key_log = true;
+            self
+        }
+
+        /// Whether as much as there is is read from the socket at a time: by default it is, one system call in place of three.
+        pub fn read_ahead(mut self, read_ahead: bool) -> Self {
+            self.options.read_ahead = read_ahead;
+            self
+        }
+    };
+}
+pub(crate) use option_setters;
+
 impl Options {
     /// Everything but ALPN, which the roles do differently.
     pub(crate) fn apply(&self, context: &mut SslContextBuilder) -> Result<(), TlsConfigError> {

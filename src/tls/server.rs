@@ -16,9 +16,9 @@ use openssl::{
 };
 
 use super::{
-    TlsConfigError, TlsVersion, compat,
+    TlsConfigError, compat,
     name::{self, ServerName},
-    options::Options,
+    options::{Options, option_setters},
     pem::{self, Identity, Source},
 };
 
@@ -127,17 +127,7 @@ impl ServerTlsBuilder {
         self
     }
 
-    /// The oldest version that is spoken: TLS 1.2 by default.
-    pub fn min_version(mut self, version: TlsVersion) -> Self {
-        self.options.min_version = version;
-        self
-    }
-
-    /// The newest version that is spoken: by default the newest that the library has.
-    pub fn max_version(mut self, version: TlsVersion) -> Self {
-        self.options.max_version = Some(version);
-        self
-    }
+    option_setters!();
 
     /// The ciphers of TLS 1.2, in OpenSSL's notation. By default Mozilla's intermediate list.
     pub fn ciphers(mut self, list: impl Into<String>) -> Self {
@@ -148,24 +138,6 @@ impl ServerTlsBuilder {
     /// The cipher suites of TLS 1.3, separated by colons. AWS-LC does not let them be chosen: `build` says so.
     pub fn ciphersuites(mut self, list: impl Into<String>) -> Self {
         self.options.ciphersuites = Some(list.into());
-        self
-    }
-
-    /// The key-exchange groups, separated by colons, the preferred one first. By default the library's.
-    pub fn groups(mut self, list: impl Into<String>) -> Self {
-        self.options.groups = Some(list.into());
-        self
-    }
-
-    /// Appends the secrets of every handshake to the file that the environment variable `SSLKEYLOGFILE` names, for Wireshark. Does nothing if it is unset when `build` is called.
-    pub fn key_log_from_env(mut self) -> Self {
-        self.options.key_log = true;
-        self
-    }
-
-    /// Whether as much as there is is read from the socket at a time: by default it is, one system call in place of three.
-    pub fn read_ahead(mut self, read_ahead: bool) -> Self {
-        self.options.read_ahead = read_ahead;
         self
     }
 

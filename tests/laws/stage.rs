@@ -1,12 +1,6 @@
 //! The stage: certificates, pipes, a raw peer, a recording owner, and the assertion that nothing remains.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::OnceLock,
-    task::{Context as TaskContext, Poll},
-    time::Duration,
-};
+use std::{pin::Pin, sync::OnceLock, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler};
 use bytes::{Bytes, BytesMut};
@@ -16,10 +10,12 @@ use exeunt::{
 };
 use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
 };
 use tokio_openssl::SslStream;
+
+use crate::quiet::Quiet;
 
 pub fn signed() -> &'static SelfSigned {
     static SIGNED: OnceLock<SelfSigned> = OnceLock::new();
@@ -76,35 +72,7 @@ pub fn assert_adds_up(ledger: &Ledger, books: &Books) {
 
 /// The other end, which does what it is told, and nothing by itself.
 pub struct RawPeer {
-    stream: Pin<Box<SslStream<Quiet>>>,
-}
-
-/// A pipe that sends no FIN when TLS is shut down: tokio-openssl would send it right behind the close_notify. And that makes an error of the other's FIN, which tokio-openssl
-/// takes for a clean end on every OpenSSL, 3.x included: the openssl crate's BIO does not tell OpenSSL of an end of file.
-struct Quiet(DuplexStream);
-
-impl AsyncRead for Quiet {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.0).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) if buf.filled().len() == before => {
-                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
-            }
-            other => other,
-        }
-    }
-}
-
-impl AsyncWrite for Quiet {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
+    stream: Pin<Box<SslStream<Quiet<DuplexStream>>>>,
 }
 
 impl RawPeer {

@@ -19,6 +19,8 @@ mod peer;
 mod pipe;
 mod plan;
 mod play;
+#[path = "../common/quiet.rs"]
+mod quiet;
 mod roles;
 mod script;
 

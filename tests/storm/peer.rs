@@ -1,15 +1,10 @@
 //! A bare peer: OpenSSL by way of tokio_openssl, which does what its plan says and knows nothing of exeunt.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{pin::Pin, time::Duration};
 
 use openssl::ssl::SslVersion;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_openssl::SslStream;
@@ -19,40 +14,14 @@ use crate::{
     identity::bare_ssl,
     pipe::End,
     plan::{Bare, BareOp},
+    quiet::Quiet,
     script::{By, Fate, Script, What},
 };
-
-/// tokio_openssl takes a FIN for a clean end, and sends one with each close_notify: neither passes here.
-struct Quiet(End);
-
-impl AsyncRead for Quiet {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        match Pin::new(&mut self.0).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) if buf.filled().len() == before => {
-                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
-            }
-            other => other,
-        }
-    }
-}
-
-impl AsyncWrite for Quiet {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
 
 struct Peer {
     who: usize,
     script: Script,
-    stream: Pin<Box<SslStream<Quiet>>>,
+    stream: Pin<Box<SslStream<Quiet<End>>>>,
     closed: bool,
     /// A write was given up half way: nothing can be written any more.
     stuck: bool,
