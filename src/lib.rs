@@ -72,6 +72,9 @@ mod supervisor;
 
 mod listener;
 
+#[cfg(feature = "http")]
+pub mod http;
+
 mod system;
 
 mod telling;

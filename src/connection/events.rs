@@ -233,7 +233,7 @@ impl Protocol for Events {
     }
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
-        let clean = end == EndOfStream::CloseNotify;
+        let clean = end.is_clean();
         self.under_way = Some(UnderWay::Eof(self.owner.0.eof(Eof { id: io.id(), clean })));
     }
 

@@ -269,7 +269,7 @@ where
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
         // Some codecs let the end of the stream end a frame. A truncated stream ends none (law 5).
-        if end == EndOfStream::CloseNotify
+        if end.is_clean()
             && let Err(error) = self.last_frames(&mut io.take_unread())
         {
             return io.fail(error);

@@ -134,7 +134,9 @@ impl Link {
             peer: self.entry.peer(),
             local_address: self.stream.as_ref().and_then(|stream| stream.local_addr()),
             phase: self.life.phase,
-            tls: (self.life.phase >= Phase::Open).then(|| self.stream.as_ref().map(|stream| stream.info())).flatten(),
+            tls: (self.life.phase >= Phase::Open)
+                .then(|| self.stream.as_ref().and_then(|stream| stream.info()))
+                .flatten(),
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             bytes_waiting: self.unsent(),

@@ -16,6 +16,8 @@ pub(crate) struct Life {
     /// The first thing that ended the connection, unless it was a plain close of ours.
     pub(crate) cause: Option<Reason>,
     pub(crate) proof: CloseProof,
+    /// There is TLS. Without it a FIN is all that either side can say, and is taken for what close_notify would have said.
+    pub(crate) secure: bool,
     /// Our direction is closed at the application's wish, which reads on without a linger deadline.
     pub(crate) half_closed: bool,
     /// The supervisor's drain has arrived.
@@ -47,12 +49,13 @@ pub(crate) enum Taken {
 }
 
 impl Life {
-    pub(crate) fn new(phase: Phase) -> Self {
+    pub(crate) fn new(phase: Phase, secure: bool) -> Self {
         Life {
             phase,
             last_phase: phase,
             cause: None,
             proof: CloseProof::default(),
+            secure,
             half_closed: false,
             draining: false,
         }
@@ -115,12 +118,15 @@ impl Life {
         Event::Failed
     }
 
-    /// The peer has ended its direction. `delivers_late`: what comes after our close is still read by somebody.
+    /// The peer has ended its direction. `clean`: by close_notify, or by a FIN where there is no TLS. `delivers_late`: what comes after our close is still read by somebody.
     #[must_use]
     pub(crate) fn peer_ended(&mut self, clean: bool, delivers_late: bool) -> Event {
         let open = self.phase == Phase::Open;
         if clean {
-            self.proof.close_notify_received = true;
+            match self.secure {
+                true => self.proof.close_notify_received = true,
+                false => self.proof.fin_seen = true,
+            }
             if open && self.cause.is_none() {
                 self.cause = Some(Reason::ClosedByPeer);
             }
@@ -149,16 +155,21 @@ impl Life {
         Event::TimedOut
     }
 
-    /// Our close_notify is out.
+    /// Our close_notify is out, or our FIN where there is no TLS.
     #[must_use]
     pub(crate) fn flushed(&mut self) -> Event {
-        self.proof.close_notify_sent = true;
+        self.proof.close_notify_sent = self.secure;
         Event::Flushed
+    }
+
+    /// Whether the peer has ended its direction as it should.
+    fn peer_has_closed(&self) -> bool {
+        self.proof.close_notify_received || (!self.secure && self.proof.fin_seen)
     }
 
     /// What the peer did to its direction while we were still writing, to be applied when the writing is over.
     pub(crate) fn peer_was_first(&self) -> Option<Event> {
-        if self.proof.close_notify_received {
+        if self.peer_has_closed() {
             Some(Event::PeerClosed)
         } else if self.proof.fin_seen {
             Some(Event::PeerGone)
@@ -193,7 +204,7 @@ impl Life {
     pub(crate) fn reason(&self) -> Reason {
         match &self.cause {
             Some(reason) => reason.clone(),
-            None if self.proof.close_notify_received => Reason::Closed,
+            None if self.peer_has_closed() => Reason::Closed,
             None => Reason::Unanswered,
         }
     }

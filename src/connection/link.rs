@@ -5,12 +5,14 @@ use std::{collections::VecDeque, sync::Arc, task::Context, time::Duration};
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::{Close, LateData, Options, WriteError, life::Life, outbuf::OutBuf, reply::Reply, timer::Timer};
+use super::{
+    Close, LateData, Options, WriteError, life::Life, outbuf::OutBuf, reply::Reply, stream::Stream, timer::Timer,
+};
 use crate::{
     fate::{Lost, Reason},
     lifecycle::{Event, Phase},
     ticket::{Entry, WaitingFor},
-    tls::{StreamFailure, TlsStream},
+    tls::StreamFailure,
 };
 
 /// The state that the actor owns beside its protocol.
@@ -19,7 +21,7 @@ pub(crate) struct Link {
     pub(super) options: Options,
     /// The phase, and how it ends.
     pub(super) life: Life,
-    pub(super) stream: Option<TlsStream>,
+    pub(super) stream: Option<Stream>,
     pub(super) out: OutBuf,
     /// What a protocol has left unconsumed.
     pub(super) unread: BytesMut,
@@ -33,6 +35,8 @@ pub(crate) struct Link {
     pub(super) paused: bool,
     /// Reading is held by the protocol.
     pub(super) held: bool,
+    /// While the connection is open the protocol moves the bytes itself: see [`Io::lend`](super::Io::lend).
+    pub(super) driven: bool,
     /// The protocol was told of write pressure.
     pub(super) pressed: bool,
     pub(super) waiting_writes: VecDeque<WaitingWrite>,
@@ -61,7 +65,7 @@ impl Link {
         options.write_high = options.write_high.max(1);
         options.write_low = options.write_low.min(options.write_high);
         let now = Instant::now();
-        let life = Life::new(entry.phase());
+        let life = Life::new(entry.phase(), entry.secure);
         Link {
             entry,
             options,
@@ -75,6 +79,7 @@ impl Link {
             accepted: 0,
             paused: false,
             held: false,
+            driven: false,
             pressed: false,
             waiting_writes: VecDeque::new(),
             waiting_bytes: 0,
@@ -152,6 +157,11 @@ impl Link {
     pub(super) fn timed_out(&mut self) {
         let event = self.life.timed_out(self.owes());
         self.on(event);
+    }
+
+    /// What has ended it, if anything but a plain close of ours has.
+    pub(crate) fn cause(&self) -> Option<&Reason> {
+        self.life.cause.as_ref()
     }
 
     /// Whether an end now would cost bytes.
@@ -239,7 +249,8 @@ impl Link {
 
     /// Whether the socket is to be read.
     pub(super) fn wants_read(&self) -> bool {
-        self.life.wants_read(self.delivers_late(), self.paused || self.held)
+        !(self.driven && self.life.phase == Phase::Open)
+            && self.life.wants_read(self.delivers_late(), self.paused || self.held)
     }
 
     pub(super) fn delivers_late(&self) -> bool {

@@ -107,7 +107,7 @@ pub struct Info {
     pub local_address: Option<SocketAddr>,
     /// Where in its life it is.
     pub phase: Phase,
-    /// Version, cipher, ALPN, resumption, certificates. `None` before the handshake is done.
+    /// Version, cipher, ALPN, resumption, certificates. `None` before the handshake is done, and without TLS.
     pub tls: Option<TlsInfo>,
     /// Application bytes received.
     pub bytes_in: u64,

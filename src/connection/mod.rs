@@ -16,6 +16,8 @@ mod events;
 mod framed;
 mod handle;
 mod io;
+#[cfg(feature = "http")]
+mod lend;
 pub(crate) mod life;
 mod link;
 mod messages;
@@ -25,6 +27,7 @@ mod protocol;
 mod pump;
 mod reply;
 mod start;
+mod stream;
 mod timer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +41,8 @@ pub use events::{Connected, Data, Draining, Eof, Events, HandOver, Owner};
 pub use framed::{Call, CallError, Framed, Lines};
 pub use handle::{Ended, Handle};
 pub use io::Io;
+#[cfg(feature = "http")]
+pub(crate) use lend::Lent;
 pub use messages::{Abort, Close, Flush, GetInfo, HalfClose, Info, PauseReading, ResumeReading, Write, WriteError};
 pub(crate) use options::option_setters;
 pub use options::{LateData, Options};
@@ -146,6 +151,7 @@ impl<P: Protocol> Connection<P> {
             phase: link.life.phase_of_end(),
             reason,
             proof: link.life.proof,
+            secure: entry.secure,
             bytes_in: link.bytes_in,
             bytes_out: link.bytes_out,
             bytes_unsent: link.unsent(),

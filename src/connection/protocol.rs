@@ -81,8 +81,17 @@ pub trait Protocol: Sized + Unpin + Send + 'static {
 pub enum EndOfStream {
     /// By close_notify: nothing is missing.
     CloseNotify,
+    /// By a FIN, on a connection without TLS, where there is no other way to end: whether something is missing cannot be told.
+    Fin,
     /// By a bare FIN: what was received may be cut short. The connection ends as [`Truncated`](crate::Reason::Truncated).
     Truncated,
+}
+
+impl EndOfStream {
+    /// Whether the peer ended as it should.
+    pub fn is_clean(self) -> bool {
+        self != EndOfStream::Truncated
+    }
 }
 
 /// The peer's bytes do not fit the protocol, or the protocol was used wrongly: in words that its user understands.

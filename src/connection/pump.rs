@@ -219,8 +219,9 @@ impl<P: Protocol> Connection<P> {
             Poll::Ready(read) => {
                 match read {
                     Ok(ReadEvent::Data(_)) => {}
-                    Ok(ReadEvent::CloseNotify) => self.peer_ended(context, true),
-                    Ok(ReadEvent::Fin) => self.peer_ended(context, false),
+                    Ok(ReadEvent::CloseNotify) => self.peer_ended(context, EndOfStream::CloseNotify),
+                    Ok(ReadEvent::PlainFin) => self.peer_ended(context, EndOfStream::Fin),
+                    Ok(ReadEvent::Fin) => self.peer_ended(context, EndOfStream::Truncated),
                     Err(failure) => self.link.fail_stream(failure),
                 }
                 true
@@ -258,11 +259,10 @@ impl<P: Protocol> Connection<P> {
         self.link.close(Close::default().late_data(LateData::Discard), Some(Reason::Protocol(error)));
     }
 
-    fn peer_ended(&mut self, context: &mut Context<Self>, clean: bool) {
+    fn peer_ended(&mut self, context: &mut Context<Self>, end: EndOfStream) {
         let tell = self.link.life.phase == Phase::Open || self.link.delivers_late();
-        self.link.peer_ended(clean);
+        self.link.peer_ended(end.is_clean());
         if tell {
-            let end = if clean { EndOfStream::CloseNotify } else { EndOfStream::Truncated };
             let (protocol, mut io) = self.parts(context);
             protocol.end_of_stream(&mut io, end);
         }

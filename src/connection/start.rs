@@ -8,12 +8,12 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::link::Link;
+use super::{link::Link, stream::Stream};
 use crate::{
     dial::{DialOptions, Resolver, Target, dial},
     fate::{HandshakeFailure, Reason},
     lifecycle::{Event, Phase},
-    tls::{ClientTls, ServerTls, Socket, TlsStream},
+    tls::{ClientTls, PlainStream, ServerTls, Socket, TlsStream},
 };
 
 /// What a connection is born with.
@@ -33,21 +33,29 @@ pub(crate) enum Start {
 /// The role in the handshake, with what it needs.
 #[derive(Clone)]
 pub(crate) enum Secure {
-    /// `tls`: `None` for the default, with the system's roots.
+    /// `tls`: `None` for the default, with the system's roots. `alpn`: what is offered in place of what `tls` says, in the form of the wire.
     Client {
         tls: Option<ClientTls>,
         server_name: String,
         port: u16,
+        alpn: Option<Arc<[u8]>>,
     },
     Server {
         tls: ServerTls,
     },
+    /// There is none: the bytes go as they are.
+    Plain,
 }
 
 impl Secure {
-    fn stream(&self, socket: Socket) -> Result<TlsStream, Reason> {
+    /// Whether there is TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        !matches!(self, Secure::Plain)
+    }
+
+    fn stream(&self, socket: Socket) -> Result<Stream, Reason> {
         match self {
-            Secure::Client { tls, server_name, port } => {
+            Secure::Client { tls, server_name, port, alpn } => {
                 let system;
                 let tls = match tls {
                     Some(tls) => tls,
@@ -56,9 +64,10 @@ impl Secure {
                         &system
                     }
                 };
-                TlsStream::client(tls, server_name, *port, socket).map_err(own)
+                TlsStream::client(tls, server_name, *port, alpn.as_deref(), socket).map(Stream::Tls).map_err(own)
             }
-            Secure::Server { tls } => TlsStream::server(tls, socket).map_err(own),
+            Secure::Server { tls } => TlsStream::server(tls, socket).map(Stream::Tls).map_err(own),
+            Secure::Plain => Ok(Stream::Plain(PlainStream::new(socket))),
         }
     }
 }
@@ -78,6 +87,17 @@ impl Start {
         match self {
             Start::Dial { .. } | Start::Dialing { .. } => Phase::Dialing,
             Start::Socket { .. } | Start::Moved { .. } | Start::Done => Phase::Handshaking,
+        }
+    }
+
+    /// Whether it will be TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        match self {
+            Start::Dial { secure, .. }
+            | Start::Socket { secure, .. }
+            | Start::Moved { secure, .. }
+            | Start::Dialing { secure, .. } => secure.is_secure(),
+            Start::Done => true,
         }
     }
 
@@ -128,7 +148,7 @@ impl Start {
         Poll::Ready(())
     }
 
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<TlsStream, Reason>> {
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, Reason>> {
         loop {
             match std::mem::replace(self, Start::Done) {
                 Start::Dial { target, options, resolver, secure } => {

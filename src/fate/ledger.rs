@@ -144,6 +144,7 @@ impl Ledger {
                 lost.peer,
                 phase_at_stop,
                 match (lost.proof.close_notify_sent, lost.proof.close_notify_received) {
+                    _ if !lost.secure => "no TLS",
                     (true, true) => "both",
                     (true, false) => "ours",
                     (false, true) => "theirs",

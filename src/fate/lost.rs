@@ -79,6 +79,8 @@ impl fmt::Display for Peer {
 
 /// What is known of how the two directions were closed.
 ///
+/// A connection without TLS knows no close_notify: there [`fin_seen`](CloseProof::fin_seen) is all the proof there is.
+///
 /// It says what left our buffers and what was read, no more: that the peer's *application* read what we sent is known only if the peer says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -109,6 +111,8 @@ pub struct Lost {
     pub reason: Reason,
     /// What is known of how it was closed.
     pub proof: CloseProof,
+    /// Whether it was TLS, or would have been.
+    pub secure: bool,
     /// Application bytes received.
     pub bytes_in: u64,
     /// Application bytes that were taken by the operating system, encrypted.

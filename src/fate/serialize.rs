@@ -56,6 +56,7 @@ fn write_lost<S: Serializer>(s: &mut S::SerializeStruct, lost: &Lost) -> Result<
     s.serialize_field("close_notify_sent", &lost.proof.close_notify_sent)?;
     s.serialize_field("close_notify_received", &lost.proof.close_notify_received)?;
     s.serialize_field("fin_seen", &lost.proof.fin_seen)?;
+    s.serialize_field("secure", &lost.secure)?;
     s.serialize_field("bytes_in", &lost.bytes_in)?;
     s.serialize_field("bytes_out", &lost.bytes_out)?;
     s.serialize_field("bytes_unsent", &lost.bytes_unsent)?;

@@ -25,7 +25,6 @@ use crate::{
     fate::{Peer, Role},
     supervisor::{Admit, EndListening, Newcomer, Supervisor},
     ticket::{Books, News},
-    tls::ServerTls,
 };
 
 /// Stops accepting.
@@ -40,7 +39,7 @@ pub struct Resume;
 
 /// What an accepted connection is born with.
 pub(super) struct Birth<P: Protocol> {
-    pub(super) tls: ServerTls,
+    pub(super) secure: Secure,
     pub(super) protocol: Factory<P>,
     pub(super) socket: DialOptions,
     pub(super) options: Options,
@@ -160,7 +159,7 @@ impl<P: Protocol> Listener<P> {
 
     fn accepted(&mut self, socket: TcpStream, address: SocketAddr) {
         let peer = Peer::from(address);
-        let secure = Secure::Server { tls: self.birth.tls.clone() };
+        let secure = self.birth.secure.clone();
         if let Err(error) = tune(&socket, &self.birth.socket) {
             // The peer may be gone already; the handshake will tell.
             tracing::debug!(%peer, %error, "socket options");

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::accept::{Birth, Limits, Listener, Resume, Suspend};
 use crate::{
-    connection::{Options, Protocol, option_setters},
+    connection::{Options, Protocol, Secure, option_setters},
     dial::DialOptions,
     fate::Peer,
     supervisor::{EndListening, Supervisor},
@@ -55,17 +55,27 @@ impl<P: Protocol> Message for Listen<P> {
 impl<P: Protocol> Listen<P> {
     /// Listens on this address; port 0 takes a free one. `SO_REUSEADDR` is set, so that a restart need not wait for the last one's connections to be forgotten (`man 7 socket`).
     pub fn on(address: SocketAddr, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
-        Listen::with(On::Address(address), tls, protocol)
+        Listen::with(On::Address(address), Secure::Server { tls: tls.clone() }, protocol)
     }
 
     /// Takes a socket that is bound and listening: from [`sockets_from_systemd`](crate::sockets_from_systemd), say.
     pub fn adopt(socket: StdListener, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
-        Listen::with(On::Socket(socket), tls, protocol)
+        Listen::with(On::Socket(socket), Secure::Server { tls: tls.clone() }, protocol)
     }
 
-    fn with(on: On, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+    /// As [`on`](Listen::on), without TLS: behind a proxy that ends it, say.
+    pub fn plain_on(address: SocketAddr, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        Listen::with(On::Address(address), Secure::Plain, protocol)
+    }
+
+    /// As [`adopt`](Listen::adopt), without TLS.
+    pub fn adopt_plain(socket: StdListener, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        Listen::with(On::Socket(socket), Secure::Plain, protocol)
+    }
+
+    fn with(on: On, secure: Secure, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
         let (socket, options) = (DialOptions::default(), Options::default());
-        let birth = Birth { tls: tls.clone(), protocol: Box::new(protocol), socket, options: options.clone() };
+        let birth = Birth { secure, protocol: Box::new(protocol), socket, options: options.clone() };
         Listen { on, limits: Limits::default(), backlog: 1024, options, birth }
     }
 

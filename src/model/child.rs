@@ -72,7 +72,7 @@ impl Child {
         Child {
             id,
             accepted,
-            life: Life::new(phase),
+            life: Life::new(phase, true),
             task: Task::Running,
             owes: false,
             delivers_late: false,

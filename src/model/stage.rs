@@ -198,7 +198,7 @@ impl Part {
     async fn secure(&mut self) {
         let socket = Socket::boxed(self.raw.take().unwrap());
         let mut peer = match self.accepted {
-            true => TlsStream::client(&TLS.0, "localhost", 0, socket).unwrap(),
+            true => TlsStream::client(&TLS.0, "localhost", 0, None, socket).unwrap(),
             false => TlsStream::server(&TLS.1, socket).unwrap(),
         };
         poll_fn(|cx| peer.poll_handshake(cx)).await.unwrap();

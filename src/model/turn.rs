@@ -188,6 +188,7 @@ impl Child {
             phase,
             reason,
             proof: self.life.proof,
+            secure: true,
             bytes_in: 0,
             bytes_out: 0,
             bytes_unsent: self.owes.into(),

@@ -36,7 +36,7 @@ impl Supervisor {
         // Its place is the one that it takes now.
         drop(promise);
         let phase = start.phase();
-        let admitted = self.books.admit(role, accepted, peer, phase);
+        let admitted = self.books.admit(role, accepted, start.is_secure(), peer, phase);
         let mut ticket = admitted.inspect_err(|refusal| crate::telling::refused(*refusal))?;
         ticket.take_seat(seat);
         crate::telling::admitted(role, phase);

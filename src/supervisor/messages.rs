@@ -10,10 +10,10 @@ use crate::{
     dial::{DialOptions, Resolver, SystemResolver, Target, TargetError},
     fate::{ConnectionId, Ledger, Peer, Role},
     ticket::RollEntry,
-    tls::{ClientTls, ServerTls, Socket, TlsConfigError},
+    tls::{ClientTls, ServerTls, Socket, TlsConfigError, alpn_wire},
 };
 
-/// Asks for a TLS connection to `host:port`, spoken to by `protocol`. It answers with a [`Handle`] when the handshake is done, or with why not.
+/// Asks for a connection to `host:port`, spoken to by `protocol`. It answers with a [`Handle`] when the handshake is done, or with why not.
 ///
 /// Dropping the answer's future cancels the connect. Sent with `do_send`, nobody gets the handle: the connection then holds itself until it ends, and its protocol (an owner, with
 /// [`Events`](crate::Events)) is told.
@@ -32,7 +32,9 @@ pub struct Connect<P: Protocol> {
     target: Result<Target, TargetError>,
     protocol: P,
     tls: Option<Result<ClientTls, TlsConfigError>>,
+    plain: bool,
     server_name: Option<String>,
+    alpn: Option<Vec<Vec<u8>>>,
     dial: DialOptions,
     resolver: Option<Arc<dyn Resolver>>,
     options: Options,
@@ -60,11 +62,18 @@ impl<P: Protocol> Connect<P> {
             target: target.as_ref().parse(),
             protocol,
             tls: None,
+            plain: false,
             server_name: None,
+            alpn: None,
             dial: DialOptions::default(),
             resolver: None,
             options: Options::default(),
         }
+    }
+
+    /// Connects to `host:port` without TLS: the connection is admitted, counted and `Lost` as every other, and its end is a FIN, which cannot tell a whole message from a part of one.
+    pub fn plain(target: impl AsRef<str>, protocol: P) -> Self {
+        Connect { plain: true, ..Connect::to(target, protocol) }
     }
 
     /// The TLS configuration. Default: the system's roots, TLS 1.2 at least, resumption on ([`ClientTls::system`]). Build one and use it for many: sessions are resumed only within one.
@@ -83,6 +92,12 @@ impl<P: Protocol> Connect<P> {
     /// The name that is sent (SNI) and that the certificate must bear. Default: the host. An IP address is verified as one, and not sent.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
+        self
+    }
+
+    /// Offers these protocols, the preferred one first, in place of what the TLS configuration says.
+    pub fn alpn(mut self, protocols: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        self.alpn = Some(protocols.into_iter().map(|protocol| protocol.as_ref().to_vec()).collect());
         self
     }
 
@@ -111,10 +126,14 @@ impl<P: Protocol> Connect<P> {
         default_resolver: &Arc<dyn Resolver>,
     ) -> Result<(Peer, P, Start, Options), ConnectError> {
         let target = self.target?;
-        let secure = Secure::Client {
-            tls: self.tls.transpose()?,
-            server_name: self.server_name.unwrap_or_else(|| target.server_name().to_owned()),
-            port: target.port,
+        let secure = match self.plain {
+            true => Secure::Plain,
+            false => Secure::Client {
+                tls: self.tls.transpose()?,
+                server_name: self.server_name.unwrap_or_else(|| target.server_name().to_owned()),
+                port: target.port,
+                alpn: self.alpn.map(|protocols| alpn_wire(&protocols)).transpose()?.map(Into::into),
+            },
         };
         let peer = Peer::named(target.to_string());
         let resolver = self.resolver.unwrap_or_else(|| default_resolver.clone());
@@ -160,7 +179,7 @@ impl<P: Protocol> Adopt<P> {
         let socket = socket.into();
         let peer = Peer { name: server_name.as_str().into(), address: socket.peer_addr() };
         let port = peer.address.map_or(0, |address| address.port());
-        let secure = Secure::Client { tls: Some(tls.clone()), server_name, port };
+        let secure = Secure::Client { tls: Some(tls.clone()), server_name, port, alpn: None };
         Adopt { socket, peer, role: Role::Client, protocol, secure, options: Options::default() }
     }
 
@@ -170,6 +189,13 @@ impl<P: Protocol> Adopt<P> {
         let peer = socket.peer_addr().map_or_else(|| Peer::named(name), Peer::from);
         let secure = Secure::Server { tls: tls.clone() };
         Adopt { socket, peer, role: Role::Server, protocol, secure, options: Options::default() }
+    }
+
+    /// A connected socket that is spoken to as it is, without TLS. `role`: as which it is counted. `name`: what the peer is called in the ledger when the socket knows no address.
+    pub fn plain(socket: impl Into<Socket>, name: &str, role: Role, protocol: P) -> Self {
+        let socket = socket.into();
+        let peer = socket.peer_addr().map_or_else(|| Peer::named(name), Peer::from);
+        Adopt { socket, peer, role, protocol, secure: Secure::Plain, options: Options::default() }
     }
 
     option_setters!();

@@ -66,8 +66,16 @@ impl Books {
     }
 
     /// Mints a ticket, or says why not. `phase`: the phase that the connection begins in.
-    pub(crate) fn admit(&self, role: Role, accepted: bool, peer: Peer, phase: Phase) -> Result<Ticket, Refusal> {
-        let entry = self.register().admit(accepted, phase, |id| Arc::new(Entry::new(id, role, peer, phase)))?.clone();
+    pub(crate) fn admit(
+        &self,
+        role: Role,
+        accepted: bool,
+        secure: bool,
+        peer: Peer,
+        phase: Phase,
+    ) -> Result<Ticket, Refusal> {
+        let entry = |id| Arc::new(Entry::new(id, role, secure, peer, phase));
+        let entry = self.register().admit(accepted, phase, entry)?.clone();
         Ok(Ticket { books: self.clone(), entry, load: None, _seat: None })
     }
 

@@ -110,6 +110,7 @@ pub(crate) struct Orders {
 pub(crate) struct Entry {
     pub(crate) id: ConnectionId,
     pub(crate) role: Role,
+    pub(crate) secure: bool,
     name: Arc<str>,
     address: OnceLock<std::net::SocketAddr>,
     admitted: Instant,
@@ -141,10 +142,11 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Entry {
-    pub(crate) fn new(id: ConnectionId, role: Role, peer: Peer, phase: Phase) -> Self {
+    pub(crate) fn new(id: ConnectionId, role: Role, secure: bool, peer: Peer, phase: Phase) -> Self {
         Entry {
             id,
             role,
+            secure,
             name: peer.name,
             address: peer.address.map(OnceLock::from).unwrap_or_default(),
             admitted: Instant::now(),
@@ -321,6 +323,7 @@ impl Entry {
             },
             reason: self.fallback_reason(),
             proof: CloseProof::default(),
+            secure: self.secure,
             bytes_in: 0,
             bytes_out: 0,
             bytes_unsent: 0,

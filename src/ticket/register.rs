@@ -193,6 +193,7 @@ mod tests {
             phase: Phase::Open,
             reason: Reason::Closed,
             proof: CloseProof::default(),
+            secure: true,
             bytes_in: 0,
             bytes_out: 0,
             bytes_unsent: 0,

@@ -63,13 +63,21 @@ impl ClientTls {
     }
 
     /// What one connection needs: it verifies `server_name`, sends it as SNI unless it is an address, and offers a session if there is one.
-    pub(super) fn connect(&self, server_name: &str, port: u16) -> Result<(Ssl, Key), TlsConfigError> {
+    pub(super) fn connect(
+        &self,
+        server_name: &str,
+        port: u16,
+        alpn: Option<&[u8]>,
+    ) -> Result<(Ssl, Key), TlsConfigError> {
         const DOING: &str = "prepare a TLS connection";
         let library = || TlsConfigError::library(DOING);
         let name = ServerName::parse(server_name)?;
         let mut ssl = Ssl::new(&self.0.context).map_err(library())?;
         if let ServerName::Dns(name) = &name {
             ssl.set_hostname(name).map_err(library())?;
+        }
+        if let Some(alpn) = alpn {
+            ssl.set_alpn_protos(alpn).map_err(library())?;
         }
         if let Trust::Chain = self.0.trust {
             let param = ssl.param_mut();

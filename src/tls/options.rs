@@ -140,24 +140,7 @@ impl Options {
 
     /// The protocols as they go over the wire: each with its length before it. Empty if there are none.
     pub(crate) fn alpn_wire(&self) -> Result<Vec<u8>, TlsConfigError> {
-        const DOING: &str = "offer the ALPN protocol";
-        let mut wire = Vec::new();
-        for protocol in &self.alpn {
-            let error = |problem: &str| {
-                TlsConfigError::new(DOING, problem)
-                    .with_option(String::from_utf8_lossy(protocol).chars().take(40).collect::<String>())
-            };
-            match u8::try_from(protocol.len()) {
-                Ok(0) => return Err(error("a name may not be empty").with_advice("leave it out")),
-                Ok(length) => wire.push(length),
-                Err(_) => return Err(error("a name may not be longer than 255 bytes")),
-            }
-            wire.extend_from_slice(protocol);
-        }
-        if wire.len() > usize::from(u16::MAX) - 2 {
-            return Err(TlsConfigError::new("offer the ALPN protocols", "the list is longer than 65,533 bytes"));
-        }
-        Ok(wire)
+        alpn_wire(&self.alpn)
     }
 
     #[cfg(not(test))]
@@ -181,4 +164,26 @@ fn no_nul<'a>(doing: &'static str, option: &'a str) -> Result<&'a str, TlsConfig
         return Err(TlsConfigError::new(doing, "there is a NUL character in it").with_option(option));
     }
     Ok(option)
+}
+
+/// These protocols in the form of the wire (RFC 7301, section 3.1).
+pub(crate) fn alpn_wire(protocols: &[Vec<u8>]) -> Result<Vec<u8>, TlsConfigError> {
+    const DOING: &str = "offer the ALPN protocol";
+    let mut wire = Vec::new();
+    for protocol in protocols {
+        let error = |problem: &str| {
+            TlsConfigError::new(DOING, problem)
+                .with_option(String::from_utf8_lossy(protocol).chars().take(40).collect::<String>())
+        };
+        match u8::try_from(protocol.len()) {
+            Ok(0) => return Err(error("a name may not be empty").with_advice("leave it out")),
+            Ok(length) => wire.push(length),
+            Err(_) => return Err(error("a name may not be longer than 255 bytes")),
+        }
+        wire.extend_from_slice(protocol);
+    }
+    if wire.len() > usize::from(u16::MAX) - 2 {
+        return Err(TlsConfigError::new("offer the ALPN protocols", "the list is longer than 65,533 bytes"));
+    }
+    Ok(wire)
 }

@@ -36,6 +36,8 @@ pub(crate) enum ReadEvent {
     CloseNotify,
     /// The peer ended the TCP connection without close_notify: something may be missing.
     Fin,
+    /// The same where there is no TLS, and so no other way to end.
+    PlainFin,
 }
 
 pub(crate) struct TlsStream {
@@ -63,14 +65,15 @@ enum Side {
 const RECORD: usize = 16 * 1024;
 
 impl TlsStream {
-    /// A client that wants to speak to `server_name`; `port` only tells apart whose session may be resumed.
+    /// A client that wants to speak to `server_name`; `port` only tells apart whose session may be resumed. `alpn`: offered in place of what `tls` says, in the form of the wire.
     pub(crate) fn client(
         tls: &ClientTls,
         server_name: &str,
         port: u16,
+        alpn: Option<&[u8]>,
         socket: Socket,
     ) -> Result<TlsStream, TlsConfigError> {
-        let (ssl, key) = tls.connect(server_name, port)?;
+        let (ssl, key) = tls.connect(server_name, port, alpn)?;
         TlsStream::new(ssl, Side::Client { config: tls.clone(), key }, socket)
     }
 
@@ -139,24 +142,26 @@ impl TlsStream {
         cx: &mut Context<'_>,
         buf: &mut BytesMut,
     ) -> Poll<Result<ReadEvent, StreamFailure>> {
+        read_into(buf, |buf| self.poll_fill(cx, buf))
+    }
+
+    /// As [`poll_read`](TlsStream::poll_read), into room that is the caller's; there must be some.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<ReadEvent, StreamFailure>> {
         if let Some(end) = self.end {
             return Poll::Ready(Ok(end));
         }
         self.usable()?;
-        if buf.len() == buf.capacity() {
-            // Into no room at all the library reads nothing, which would look like an end.
-            buf.reserve(RECORD);
-        }
+        let before = buf.filled().len();
         self.begin();
-        let mut spare = ReadBuf::uninit(buf.spare_capacity_mut());
-        match Pin::new(&mut self.tls).poll_read(cx, &mut spare) {
-            Poll::Ready(Ok(())) => match spare.filled().len() {
+        match Pin::new(&mut self.tls).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => match buf.filled().len() - before {
                 0 if compat::is_close_notify(self.tls.ssl()) => self.ended(ReadEvent::CloseNotify),
                 0 => Poll::Ready(Err(self.broke(StreamFailure::Tls("a record that has no place here".to_owned())))),
-                n => {
-                    advance(buf, n);
-                    Poll::Ready(Ok(ReadEvent::Data(n)))
-                }
+                n => Poll::Ready(Ok(ReadEvent::Data(n))),
             },
             Poll::Ready(Err(error)) => {
                 let failure = StreamFailure::of_io(&error, self.tls.get_ref().error());
@@ -335,6 +340,21 @@ impl TlsStream {
 
 const APPLICATION_VERIFICATION: i32 = 50;
 const CUT_SHORT: &str = "the peer ended the connection in the middle of a TLS message";
+
+/// Lets `fill` append to `buf`, whose spare capacity is made to be not none: into no room at all nothing is read, which would look like an end.
+pub(super) fn read_into(
+    buf: &mut BytesMut,
+    fill: impl FnOnce(&mut ReadBuf<'_>) -> Poll<Result<ReadEvent, StreamFailure>>,
+) -> Poll<Result<ReadEvent, StreamFailure>> {
+    if buf.len() == buf.capacity() {
+        buf.reserve(RECORD);
+    }
+    let mut spare = ReadBuf::uninit(buf.spare_capacity_mut());
+    let filled = fill(&mut spare);
+    let n = spare.filled().len();
+    advance(buf, n);
+    filled
+}
 
 #[allow(unsafe_code)]
 fn advance(buf: &mut BytesMut, n: usize) {

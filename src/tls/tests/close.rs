@@ -128,7 +128,7 @@ async fn a_teardown_gets_one_attempt() {
         assert!(client.close_notify_sent());
         assert_eq!(event(&mut server).await, Ok(ReadEvent::CloseNotify));
     }
-    let mut early = TlsStream::client(&client().build().unwrap(), "localhost", 1, memory().0).unwrap();
+    let mut early = TlsStream::client(&client().build().unwrap(), "localhost", 1, None, memory().0).unwrap();
     assert!(!early.try_close_notify(), "not before the handshake");
 }
 

@@ -68,7 +68,7 @@ fn options_are_checked() {
     said(server().sni_pem("a*b", cert, key).build(), &["a*b"]);
     said(self_signed(&[]), &["no name"]);
     said(self_signed(&["a b"]), &["a b"]);
-    said(TlsStream::client(&client().build().unwrap(), "", 1, memory().0).map(drop), &["empty"]);
+    said(TlsStream::client(&client().build().unwrap(), "", 1, None, memory().0).map(drop), &["empty"]);
 }
 
 #[tokio::test]

@@ -89,7 +89,8 @@ async fn no_common_version_is_told_by_alert() {
 #[tokio::test]
 async fn a_fin_inside_the_handshake_is_an_eof() {
     for (near, mut far) in [tokio::io::duplex(10_000), tokio::io::duplex(10_000)] {
-        let mut stream = TlsStream::client(&client().build().unwrap(), "localhost", 1, Socket::boxed(near)).unwrap();
+        let mut stream =
+            TlsStream::client(&client().build().unwrap(), "localhost", 1, None, Socket::boxed(near)).unwrap();
         far.shutdown().await.unwrap();
         for _ in 0..2 {
             assert_eq!(poll_fn(|cx| stream.poll_handshake(cx)).await, Err(HandshakeFailure::Eof));

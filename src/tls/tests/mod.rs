@@ -74,7 +74,7 @@ pub(super) async fn shake(client: &ClientTls, name: &str, server: &ServerTls, (n
         }
         (result, stream)
     }
-    let client = TlsStream::client(client, name, 443, near).unwrap();
+    let client = TlsStream::client(client, name, 443, None, near).unwrap();
     let server = TlsStream::server(server, far).unwrap();
     let ((ours, client), (theirs, server)) = tokio::join!(one(client), one(server));
     (ours, theirs, client, server)

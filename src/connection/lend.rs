@@ -1,0 +1,193 @@
+//! A connection's stream, lent: for a library that wants to own what it reads from and writes to.
+//!
+//! ```text
+//!  Protocol::poll -- Io::lend ----> [stream and out-buffer move into the slot]
+//!                                     library.poll() -- Lent: AsyncRead + AsyncWrite --> stream
+//!                                   [they move back, and what happened is written down]
+//! ```
+//!
+//! So the stream stays the link's for counting, for an abort and for the close recipe, and the library may keep its [`Lent`] for ever: outside of a loan it only answers that the
+//! connection is closing. The lock is never contended (one thread polls both sides); it is there because a connection is `Send` until it is given to its thread.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Io, Protocol, link::Link, outbuf::OutBuf, stream::Stream};
+use crate::{
+    lifecycle::Phase,
+    tls::{ReadEvent, StreamFailure},
+};
+
+/// What one TLS record holds; where there is no TLS, as good a size as any.
+const RECORD: usize = 16 * 1024;
+
+/// The end of a loan that the library holds.
+#[derive(Clone, Default)]
+pub(crate) struct Lent(Arc<Mutex<Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    stream: Option<Stream>,
+    out: OutBuf,
+    read: u64,
+    written: u64,
+    accepted: u64,
+    end: Option<ReadEvent>,
+    failure: Option<StreamFailure>,
+}
+
+impl Lent {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // A panic of the library's leaves what it did to the stream, which is what is to be closed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: Protocol> Io<'_, P> {
+    /// From now on the protocol moves the bytes of the open connection itself, by [`lend`](Io::lend).
+    pub(crate) fn drive(&mut self) {
+        self.link.driven = true;
+    }
+
+    /// Lends the stream for the length of `call`. Only while the connection is open: afterwards bytes are the close recipe's.
+    pub(crate) fn lend<R>(
+        &mut self,
+        lent: &Lent,
+        cx: &mut Context<'_>,
+        call: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> Option<R> {
+        if !self.link.out.is_empty() {
+            // Room for what the library could not write the last time.
+            self.link.write_out(cx);
+        }
+        if self.link.life.phase != Phase::Open {
+            return None;
+        }
+        let mut slot = lent.slot();
+        slot.stream = self.link.stream.take();
+        std::mem::swap(&mut slot.out, &mut self.link.out);
+        drop(slot);
+        let loan = Loan { link: self.link, lent };
+        let answer = call(cx);
+        drop(loan);
+        Some(answer)
+    }
+}
+
+/// A loan: whatever way it ends, the stream comes back.
+struct Loan<'a> {
+    link: &'a mut Link,
+    lent: &'a Lent,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        let (link, mut slot) = (&mut *self.link, self.lent.slot());
+        link.stream = slot.stream.take();
+        std::mem::swap(&mut slot.out, &mut link.out);
+        let (read, written) = (std::mem::take(&mut slot.read), std::mem::take(&mut slot.written));
+        let accepted = std::mem::take(&mut slot.accepted);
+        let (end, failure) = (slot.end.take(), slot.failure.take());
+        drop(slot);
+        link.bytes_in += read;
+        link.bytes_out += written;
+        link.accepted += accepted;
+        if read + accepted > 0 {
+            link.progressed();
+        }
+        if let Some(failure) = failure {
+            link.fail_stream(failure);
+        } else if let Some(end) = end.filter(|_| !link.life.proof.close_notify_received && !link.life.proof.fin_seen) {
+            link.peer_ended(end != ReadEvent::Fin);
+        }
+    }
+}
+
+fn closing() -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, "the connection is closing")
+}
+
+impl AsyncRead for Lent {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let slot = &mut *self.slot();
+        let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
+        Poll::Ready(match ready!(stream.poll_fill(cx, buf)) {
+            Ok(ReadEvent::Data(n)) => {
+                slot.read += n as u64;
+                Ok(())
+            }
+            Ok(end @ (ReadEvent::CloseNotify | ReadEvent::PlainFin)) => {
+                slot.end = Some(end);
+                Ok(())
+            }
+            // An error, so that nobody takes what came before for the whole (law 5).
+            Ok(ReadEvent::Fin) => {
+                slot.end = Some(ReadEvent::Fin);
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection without close_notify"))
+            }
+            Err(failure) => Err(slot.failed(failure)),
+        })
+    }
+}
+
+impl AsyncWrite for Lent {
+    /// What the socket does not take at once is taken into the out-buffer, a record of it, so that it is the link's to be finished whatever becomes of the library.
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let slot = &mut *self.slot();
+        let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
+        if !slot.out.is_empty() {
+            // The link writes it, with the same waker, and polls the protocol again.
+            return Poll::Pending;
+        }
+        Poll::Ready(match stream.poll_write(cx, bytes) {
+            Poll::Ready(Ok(n)) => {
+                slot.written += n as u64;
+                slot.accepted += n as u64;
+                Ok(n)
+            }
+            Poll::Ready(Err(failure)) => Err(slot.failed(failure)),
+            Poll::Pending => {
+                let n = bytes.len().min(RECORD);
+                slot.out.push_slice(&bytes[..n]);
+                slot.accepted += n as u64;
+                Ok(n)
+            }
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let slot = &mut *self.slot();
+        let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
+        if !slot.out.is_empty() {
+            return Poll::Pending;
+        }
+        let flushed = ready!(stream.poll_flush(cx));
+        Poll::Ready(flushed.map_err(|failure| slot.failed(failure)))
+    }
+
+    /// Nothing: the close is the connection's.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Slot {
+    fn failed(&mut self, failure: StreamFailure) -> io::Error {
+        let kind = match &failure {
+            StreamFailure::Reset => io::ErrorKind::ConnectionReset,
+            _ => io::ErrorKind::Other,
+        };
+        let error = io::Error::new(kind, crate::fate::Reason::from(failure.clone()).to_string());
+        self.failure.get_or_insert(failure);
+        error
+    }
+}

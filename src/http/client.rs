@@ -1,0 +1,337 @@
+//! The protocol of an HTTP/1.1 client: hyper's connection, polled in the actor's own poll.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{
+    HeaderMap, Request, Response,
+    header::{EXPECT, HOST, HeaderValue},
+};
+use hyper::{
+    body::Incoming,
+    client::conn::{
+        TrySendError,
+        http1::{Builder, Connection as HyperConnection, SendRequest},
+    },
+};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::{
+    Body, ExchangeError, ResponseBody,
+    exchange::Answer,
+    expect::{Gate, Verdict},
+    incoming::{Fate, words},
+};
+use crate::{
+    connection::{Io, Lent, Protocol, ProtocolError},
+    fate::Lost,
+    lifecycle::Phase,
+};
+
+/// Speaks HTTP/1.1 as a client: see [`Exchange`](super::Exchange).
+///
+/// In a drain the exchanges that were asked for are finished, bodies included, new ones are refused, and the connection closes.
+///
+/// ```no_run
+/// # async fn example(supervisor: actix::Addr<exeunt::Supervisor>) -> Result<(), Box<dyn std::error::Error>> {
+/// use exeunt::{Connect, http::{Body, Exchange, HttpClient}};
+///
+/// let connection = supervisor.send(Connect::to("localhost:443", HttpClient::new())).await??;
+/// let request = http::Request::get("/health").header("host", "localhost").body(Body::empty())?;
+/// println!("{}", connection.send(Exchange(request)).await??.status());
+/// # Ok(())
+/// # }
+/// ```
+pub struct HttpClient {
+    state: State,
+    asked: VecDeque<Asked>,
+    under_way: Option<UnderWay>,
+    /// Bytes of this exchange may have been written.
+    fate: Fate,
+    draining: bool,
+    /// Whether the last word to whoever watches was that it is idle.
+    idle: bool,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+/// Whoever wants to know when a connection can bear another exchange: a pool. Called from the connection's own poll.
+pub(super) trait Watch: Send + Sync {
+    /// Nothing is under way: the next exchange would begin at once.
+    fn idle(&self);
+    /// It bears no further exchange.
+    fn leaving(&self);
+    /// It has ended.
+    fn lost(&self, lost: &Lost);
+}
+
+enum State {
+    /// Not open yet.
+    New,
+    Speaking(Box<Speaking>),
+    /// Open no longer.
+    Done,
+}
+
+struct Speaking {
+    lent: Lent,
+    sender: SendRequest<Body>,
+    connection: HyperConnection<TokioIo<Lent>, Body>,
+}
+
+struct Asked {
+    request: Request<Body>,
+    answer: Answer,
+}
+
+struct UnderWay {
+    response: BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Body>>>>,
+    answer: Answer,
+    verdict: Option<Verdict>,
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        HttpClient::new()
+    }
+}
+
+impl HttpClient {
+    /// A client.
+    pub fn new() -> Self {
+        HttpClient {
+            state: State::New,
+            asked: VecDeque::new(),
+            under_way: None,
+            fate: Fate::default(),
+            draining: false,
+            idle: false,
+            watch: None,
+        }
+    }
+
+    pub(super) fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    pub(super) fn ask(&mut self, request: Request<Body>, answer: Answer) {
+        self.idle = false;
+        self.asked.push_back(Asked { request, answer });
+    }
+
+    fn speak(&mut self) -> Result<(), String> {
+        let lent = Lent::default();
+        // There is nothing to wait for in it; if there were one day, this would say so.
+        let handshake = Builder::new().handshake(TokioIo::new(lent.clone())).now_or_never();
+        let (sender, connection) =
+            handshake.ok_or("hyper's handshake waits")?.map_err(|error: hyper::Error| words(&error))?;
+        self.state = State::Speaking(Box::new(Speaking { lent, sender, connection }));
+        Ok(())
+    }
+
+    /// Polls hyper once. `Some`: it is done with the connection.
+    fn poll_hyper(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> Option<Result<(), String>> {
+        let State::Speaking(speaking) = &mut self.state else { return None };
+        let Speaking { lent, connection, .. } = &mut **speaking;
+        let polled = io.lend(lent, cx, |cx| Pin::new(connection).poll(cx));
+        if let Some(cause) = io.link().cause() {
+            let _ = self.fate.set(cause.clone());
+        }
+        match polled {
+            None => Some(Ok(())),
+            Some(Poll::Pending) => None,
+            Some(Poll::Ready(result)) => Some(result.map_err(|error| words(&error))),
+        }
+    }
+
+    /// Gives the answer to the exchange under way, if it is there. Whether anything changed.
+    fn answer(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
+        let Some(under_way) = &mut self.under_way else { return false };
+        let Poll::Ready(result) = under_way.response.as_mut().poll(cx) else {
+            // Whoever asked is gone: dropped, the future tells hyper, which then gives up the connection, too.
+            let given_up = under_way.answer.poll_given_up(cx);
+            if given_up {
+                self.under_way = None;
+            }
+            return given_up;
+        };
+        let Some(UnderWay { answer, verdict, .. }) = self.under_way.take() else { return false };
+        answer.send(match result {
+            Ok(response) => Ok(response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict))),
+            Err(error) => Err(self.failed(io, error)),
+        });
+        true
+    }
+
+    /// Why an exchange failed, and what that means for the connection.
+    fn failed(&self, io: &mut Io<'_, Self>, mut error: TrySendError<Request<Body>>) -> ExchangeError {
+        let reason = self.fate.get().cloned();
+        let request = error.take_message();
+        let error = error.into_error();
+        if let Some(request) = request {
+            return ExchangeError::NotSent { request: Box::new(request), reason };
+        }
+        if matches!(self.state, State::Done) {
+            // The connection was taken from hyper, which then blames the user.
+            return ExchangeError::Lost { reason };
+        }
+        if reason.is_none() && (error.is_parse() || error.is_parse_too_large() || is_unexpected(&error)) {
+            let words = words(&error);
+            io.fail(ProtocolError::new(words.clone()));
+            return ExchangeError::NotHttp(words);
+        }
+        if error.is_user() {
+            return match std::error::Error::source(&error) {
+                Some(source) => ExchangeError::Body(words(source)),
+                None => ExchangeError::Request(words(&error)),
+            };
+        }
+        ExchangeError::Lost { reason }
+    }
+
+    /// Begins the next exchange, if hyper can take it. Whether it did.
+    fn begin_next(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
+        self.asked.retain(|asked| !asked.answer.poll_given_up(cx));
+        let State::Speaking(speaking) = &mut self.state else { return false };
+        if self.under_way.is_some() || !matches!(speaking.sender.poll_ready(cx), Poll::Ready(Ok(()))) {
+            return false;
+        }
+        let Some(Asked { mut request, answer }) = self.asked.pop_front() else {
+            self.fallen_idle(io);
+            return false;
+        };
+        if !request.headers().contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(&io.peer().name)
+        {
+            request.headers_mut().insert(HOST, host);
+        }
+        let verdict = expects_continue(request.headers()).then(Verdict::default);
+        if let Some(verdict) = &verdict {
+            request.body_mut().hold_back(Gate::new(verdict));
+            let wanted = verdict.clone();
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == http::StatusCode::CONTINUE {
+                    wanted.wanted();
+                }
+            });
+        }
+        let response = Box::pin(speaking.sender.try_send_request(request));
+        self.under_way = Some(UnderWay { response, answer, verdict });
+        true
+    }
+
+    fn fallen_idle(&mut self, io: &mut Io<'_, Self>) {
+        if self.draining {
+            return io.close();
+        }
+        if !std::mem::replace(&mut self.idle, true)
+            && let Some(watch) = &self.watch
+        {
+            watch.idle();
+        }
+    }
+
+    /// No further exchange: what waits is given back, and what is under way ends as hyper says when its connection is dropped.
+    fn leave(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
+        if let Some(watch) = &self.watch
+            && !matches!(self.state, State::Done)
+        {
+            watch.leaving();
+        }
+        self.state = State::Done;
+        self.answer(io, cx);
+        self.give_back();
+    }
+
+    fn give_back(&mut self) {
+        for Asked { request, answer } in self.asked.drain(..) {
+            let reason = self.fate.get().cloned();
+            answer.send(Err(ExchangeError::NotSent { request: Box::new(request), reason }));
+        }
+    }
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// hyper has no predicate for a message that comes when none is awaited.
+fn is_unexpected(error: &hyper::Error) -> bool {
+    error.to_string().contains("unexpected message")
+}
+
+impl Protocol for HttpClient {
+    fn connected(&mut self, io: &mut Io<'_, Self>) {
+        io.drive();
+        if let Err(words) = self.speak() {
+            io.fail(ProtocolError::new(words));
+        }
+    }
+
+    /// Only what comes after a close, which is nobody's.
+    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        data.clear();
+        Ok(())
+    }
+
+    fn drain(&mut self, io: &mut Io<'_, Self>, _: Instant) {
+        self.draining = true;
+        if let Some(watch) = &self.watch {
+            watch.leaving();
+        }
+        if self.idle && self.asked.is_empty() {
+            io.close();
+        }
+    }
+
+    fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
+        if matches!(self.state, State::Done) {
+            return self.give_back();
+        }
+        loop {
+            // Before the next exchange begins, too: what the peer has said while the connection was idle, its close above all, is read first.
+            let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
+            let answered = self.answer(io, cx);
+            if let Some(result) = done {
+                match result {
+                    Err(words) if self.fate.get().is_none() => io.fail(ProtocolError::new(words)),
+                    _ => io.close(),
+                }
+                return self.leave(io, cx);
+            }
+            if !self.begin_next(io, cx) && !answered {
+                return;
+            }
+        }
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        let _ = self.fate.set(lost.reason.clone());
+        self.state = State::Done;
+        self.give_back();
+        if let Some(under_way) = self.under_way.take() {
+            under_way.answer.send(Err(ExchangeError::Lost { reason: Some(lost.reason.clone()) }));
+        }
+        if let Some(watch) = &self.watch {
+            watch.lost(lost);
+        }
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient")
+            .field("idle", &self.idle)
+            .field("under_way", &self.under_way.is_some())
+            .field("waiting", &self.asked.len())
+            .finish_non_exhaustive()
+    }
+}

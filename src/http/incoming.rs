@@ -1,0 +1,160 @@
+//! What is received.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::expect::Verdict;
+use crate::fate::Reason;
+
+/// Why a connection ended, for the body that was still being read from it.
+pub(super) type Fate = Arc<OnceLock<Reason>>;
+
+/// The body of a response, as it comes: a reader that is slow slows the peer.
+///
+/// It ends only where HTTP says that it ends: at its length, at its last chunk, or, when it has neither, at the peer's close_notify. Anything less is [`BodyError::Truncated`].
+pub struct ResponseBody {
+    incoming: Incoming,
+    received: u64,
+    expected: Option<u64>,
+    fate: Fate,
+    /// Whoever holds back a request's body is told when the answer was read.
+    verdict: Option<Verdict>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(incoming: Incoming, fate: Fate, verdict: Option<Verdict>) -> Self {
+        let expected = incoming.size_hint().exact();
+        let mut body = ResponseBody { incoming, received: 0, expected, fate, verdict };
+        if body.incoming.is_end_stream() {
+            body.ended();
+        }
+        body
+    }
+
+    fn ended(&mut self) {
+        if let Some(verdict) = self.verdict.take() {
+            verdict.refused();
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.incoming.is_end_stream() {
+                    self.ended();
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                self.ended();
+                Some(Err(self.failed(&error)))
+            }
+            None => {
+                self.ended();
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl ResponseBody {
+    fn failed(&self, error: &hyper::Error) -> BodyError {
+        let reason = self.fate.get().cloned();
+        // What the peer sent is wrong only if the connection is not what failed.
+        if reason.is_none() && (error.is_parse() || error.is_parse_too_large()) {
+            return BodyError::NotHttp(words(error));
+        }
+        match &reason {
+            Some(Reason::Protocol(words)) => BodyError::NotHttp(words.clone()),
+            _ => BodyError::Truncated { received: self.received, expected: self.expected, reason },
+        }
+    }
+}
+
+/// An error with what lies under it, in one line.
+pub(super) fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        source = error.source();
+    }
+    words
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        self.ended();
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody")
+            .field("received", &self.received)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a body could not be read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The connection ended in the middle of it.
+    Truncated {
+        /// How many bytes of the body had come, as they were sent (before any decoding).
+        received: u64,
+        /// How many it should have. `None`: it had no length.
+        expected: Option<u64>,
+        /// Why the connection ended, as far as it is known by now.
+        reason: Option<Reason>,
+    },
+    /// Its framing is not HTTP. In the words of the HTTP library.
+    NotHttp(String),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::Truncated { received, expected, reason } => {
+                write!(f, "the body is truncated: {received} bytes came")?;
+                if let Some(expected) = expected {
+                    write!(f, " of {expected}")?;
+                }
+                match reason {
+                    Some(reason) => write!(f, ": {reason}"),
+                    None => Ok(()),
+                }
+            }
+            BodyError::NotHttp(words) => write!(f, "the body is not as HTTP has it: {words}"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
