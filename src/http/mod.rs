@@ -8,12 +8,25 @@
 //! ```
 
 mod body;
+mod charset;
 mod client;
+mod decode;
+mod decoded;
+#[cfg(feature = "_decode")]
+mod decoder;
 mod exchange;
 mod expect;
 mod incoming;
+mod response;
+mod timed;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
+#[expect(unused_imports, reason = "a session offers it")]
+pub(crate) use decode::accept_encoding;
+pub use decoded::{BodyEnd, DecodedBody};
 pub use exchange::{Exchange, ExchangeError};
-pub use incoming::{BodyError, ResponseBody};
+pub use incoming::{BodyDeadline, BodyError, ResponseBody};
+#[expect(unused_imports, reason = "a session makes it")]
+pub(crate) use response::ResponseContext;
+pub use response::{Response, StatusError};
