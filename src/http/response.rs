@@ -277,3 +277,7 @@ impl fmt::Display for StatusError {
 }
 
 impl std::error::Error for StatusError {}
+
+#[cfg(test)]
+#[path = "response_tests.rs"]
+mod tests;
