@@ -67,6 +67,7 @@ fn it_can_be_shared_and_be_an_error() {
     shared::<Response>();
     shared::<StatusError>();
     shared::<DecodedBody>();
+    let _of_a_connection = Response::new::<super::super::ResponseBody>;
 }
 
 #[actix::test]

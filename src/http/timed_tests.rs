@@ -95,8 +95,23 @@ async fn the_total_timeout_is_the_bodys_too() {
     advance(PATIENCE / 2).await;
     peer.send("ab").unwrap();
     assert_eq!(data(&mut waiting).await, Ok(Some("ab".into())));
-    assert_eq!(data(&mut waiting).await, Err(too_late(2)), "the nearer of the two");
+    assert_eq!(data(&mut waiting).await, Err(too_late(2)));
+    assert!(Instant::now() < until + PATIENCE / 10, "the nearer of the two deadlines is waited for");
     assert_eq!(data(&mut read_late).await, Err(too_late(0)), "total means the reader, too");
+    let (_peer, mut stalled, _) = fed(Some(PATIENCE), Some(Instant::now() + 2 * PATIENCE));
+    let stall = BodyError::TimedOut { deadline: BodyDeadline::BetweenReads(PATIENCE), received: 0 };
+    assert_eq!(data(&mut stalled).await, Err(stall), "whichever is nearer");
+}
+
+#[actix::test]
+async fn what_is_over_is_let_go_at_once() {
+    let (peer, mut body, gone) = fed(None, None);
+    peer.send("last").unwrap();
+    drop(peer);
+    assert_eq!(data(&mut body).await, Ok(Some("last".into())));
+    assert!(!gone.load(Relaxed) && !body.is_end_stream());
+    assert_eq!(data(&mut body).await, Ok(None));
+    assert!(gone.load(Relaxed) && body.is_end_stream());
 }
 
 #[actix::test]
