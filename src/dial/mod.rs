@@ -13,7 +13,10 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
 
 use crate::fate::DialFailure;
 
@@ -33,7 +36,7 @@ pub(crate) async fn dial(
     target: &Target,
     options: &DialOptions,
     resolver: &Arc<dyn Resolver>,
-) -> Result<TcpStream, DialFailure> {
+) -> Result<Dialed, DialFailure> {
     let addresses = match resolve::literal(&target.host, target.port) {
         Some(address) => Ok(vec![address]),
         None => resolver.resolve(&target.host, target.port).await.map_err(|error| error.to_string()),
@@ -41,9 +44,18 @@ pub(crate) async fn dial(
     let addresses = addresses
         .and_then(|addresses| usable(addresses, options.local_address))
         .map_err(|message| DialFailure::Resolve { host: target.host.clone(), message })?;
+    let resolved = Instant::now();
     race::race(&addresses, options.attempt_delay, |address| connect(address, options))
         .await
+        .map(|socket| Dialed { socket, resolved })
         .map_err(|attempts| DialFailure::Connect { attempts })
+}
+
+/// A connected socket, and when its addresses were known.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub(crate) socket: TcpStream,
+    pub(crate) resolved: Instant,
 }
 
 /// The addresses that are worth an attempt, each once, in the order given; or why there is none.

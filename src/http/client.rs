@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use actix::{Handler, Message};
 use bytes::BytesMut;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
@@ -31,9 +32,10 @@ use super::{
     incoming::{Fate, words},
 };
 use crate::{
-    connection::{Io, Lent, Protocol, ProtocolError},
+    connection::{Connection, Io, Lent, Milestones, Protocol, ProtocolError},
     fate::Lost,
     lifecycle::Phase,
+    ticket::Entry,
 };
 
 /// Speaks HTTP/1.1 as a client: see [`Exchange`](super::Exchange).
@@ -64,6 +66,8 @@ pub struct HttpClient {
 
 /// Whoever wants to know when a connection can bear another exchange: a pool. Called from the connection's own poll.
 pub(super) trait Watch: Send + Sync {
+    /// It is open; `since`: when it came how far.
+    fn opened(&self, entry: &Arc<Entry>, since: &Milestones);
     /// Nothing is under way: the next exchange would begin at once.
     fn idle(&self);
     /// It bears no further exchange.
@@ -259,6 +263,19 @@ impl HttpClient {
     }
 }
 
+/// Asks a connection to say again that it is idle, if it is.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Nudge;
+
+impl Handler<Nudge> for Connection<HttpClient> {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, context: &mut Self::Context) {
+        self.parts(context).0.idle = false;
+    }
+}
+
 fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
@@ -271,6 +288,10 @@ fn is_unexpected(error: &hyper::Error) -> bool {
 impl Protocol for HttpClient {
     fn connected(&mut self, io: &mut Io<'_, Self>) {
         io.drive();
+        if let Some(watch) = &self.watch {
+            let link = io.link();
+            watch.opened(link.entry(), &link.milestones);
+        }
         if let Err(words) = self.speak() {
             io.fail(ProtocolError::new(words));
         }

@@ -9,11 +9,21 @@
 
 mod body;
 mod client;
+mod error;
 mod exchange;
 mod expect;
 mod incoming;
+mod response;
+mod session;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
+pub use error::{Deadline, Error, ErrorKind, RedirectError};
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyError, ResponseBody};
+pub use response::{BodyEnd, Response};
+pub(crate) use response::{ResponseContext, accept_encoding};
+pub use session::{
+    Fetch, Fetched, Hooks, Limits, Moment, PoolState, RequestBuilder, RequestId, Retry, Session, SessionActor,
+    SessionBuilder, Timeouts,
+};
