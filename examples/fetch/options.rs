@@ -130,7 +130,10 @@ impl Options {
         if options.repeat.is_some() && options.output.is_some() {
             return Err(Early::wrong("-n throws the bodies away: it excludes -o"));
         }
-        command::check_descriptors(&format!("-c {}", options.at_a_time), options.at_a_time + command::OTHER_DESCRIPTORS)?;
+        command::check_descriptors(
+            &format!("-c {}", options.at_a_time),
+            options.at_a_time + command::OTHER_DESCRIPTORS,
+        )?;
         Ok(options)
     }
 

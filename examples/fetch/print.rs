@@ -59,7 +59,10 @@ impl Printer {
                 },
             ),
             Ok(answer) if !self.many => {
-                command::note(format_args!("{:?} {}, {} bytes in {ms} ms", answer.version, answer.status, answer.bytes));
+                command::note(format_args!(
+                    "{:?} {}, {} bytes in {ms} ms",
+                    answer.version, answer.status, answer.bytes
+                ));
                 Ok(())
             }
             Ok(_) => Ok(()),

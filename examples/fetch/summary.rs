@@ -71,7 +71,11 @@ impl fmt::Display for Summary {
             self.ok, self.failed, self.bytes, self.reused
         )?;
         let parts = [0.5, 0.9, 0.99, 0.999, 1.0].map(|part| millis(self.percentile(part)));
-        write!(f, "p50 {} ms, p90 {} ms, p99 {} ms, p99.9 {} ms, max {} ms", parts[0], parts[1], parts[2], parts[3], parts[4])?;
+        write!(
+            f,
+            "p50 {} ms, p90 {} ms, p99 {} ms, p99.9 {} ms, max {} ms",
+            parts[0], parts[1], parts[2], parts[3], parts[4]
+        )?;
         let first = self.buckets.iter().position(|count| *count > 0);
         let last = self.buckets.iter().rposition(|count| *count > 0);
         let (Some(first), Some(last)) = (first, last) else { return Ok(()) };

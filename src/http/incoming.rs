@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -137,6 +138,39 @@ pub enum BodyError {
     },
     /// Its framing is not HTTP. In the words of the HTTP library.
     NotHttp(String),
+    /// A deadline passed while more of it was awaited, or was due.
+    TimedOut {
+        /// Which.
+        deadline: BodyDeadline,
+        /// How many bytes of the body had come, as they were sent (before any decoding).
+        received: u64,
+    },
+    /// It is larger than it may be: after decoding, or for [`Response::bytes_at_most`](super::Response::bytes_at_most).
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// What came is not in the encoding of its `Content-Encoding`, or ends in the middle of it.
+    Decode {
+        /// The encoding, as HTTP names it: `gzip`, `deflate`, `br` or `zstd`.
+        encoding: &'static str,
+        /// In the decoder's words.
+        words: String,
+    },
+    /// The text is in a charset that is unknown here, by its name. Without the feature `charset` all but UTF-8 and US-ASCII are.
+    Charset(String),
+    /// It is not the JSON that was asked for. In the words of the JSON library, with line and column.
+    Json(String),
+}
+
+/// The deadlines of a body that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyDeadline {
+    /// Nothing came for so long while the reader waited.
+    BetweenReads(Duration),
+    /// The request's total timeout, which is the body's, too.
+    Total,
 }
 
 impl fmt::Display for BodyError {
@@ -153,6 +187,16 @@ impl fmt::Display for BodyError {
                 }
             }
             BodyError::NotHttp(words) => write!(f, "the body is not as HTTP has it: {words}"),
+            BodyError::TimedOut { deadline: BodyDeadline::BetweenReads(after), received } => {
+                write!(f, "the body has stalled: {received} bytes came, then nothing for {after:?}")
+            }
+            BodyError::TimedOut { deadline: BodyDeadline::Total, received } => {
+                write!(f, "the body did not come in time: {received} bytes came before the total timeout")
+            }
+            BodyError::TooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
+            BodyError::Decode { encoding, words } => write!(f, "the body is not {encoding}: {words}"),
+            BodyError::Charset(name) => write!(f, "the body's charset is unknown here: {name}"),
+            BodyError::Json(words) => write!(f, "the body is not the JSON that was asked for: {words}"),
         }
     }
 }

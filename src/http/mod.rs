@@ -8,21 +8,29 @@
 //! ```
 
 mod body;
+mod charset;
 mod client;
+mod decode;
+mod decoded;
+#[cfg(feature = "_decode")]
+mod decoder;
 mod error;
 mod exchange;
 mod expect;
 mod incoming;
 mod response;
 mod session;
+mod timed;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
+pub(crate) use decode::accept_encoding;
+pub use decoded::{BodyEnd, DecodedBody};
 pub use error::{Deadline, Error, ErrorKind, RedirectError};
 pub use exchange::{Exchange, ExchangeError};
-pub use incoming::{BodyError, ResponseBody};
-pub use response::{BodyEnd, Response};
-pub(crate) use response::{ResponseContext, accept_encoding};
+pub use incoming::{BodyDeadline, BodyError, ResponseBody};
+pub(crate) use response::ResponseContext;
+pub use response::{Response, StatusError};
 pub use session::{
     Fetch, Fetched, Hooks, Limits, Moment, PoolState, RequestBuilder, RequestId, Retry, Session, SessionActor,
     SessionBuilder, Timeouts,

@@ -10,8 +10,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use exeunt::{ClientTls, tls::{SelfSigned, self_signed}};
-use openssl::{pkey::PKey, ssl::{Ssl, SslContext, SslMethod}, x509::X509};
+use exeunt::{
+    ClientTls,
+    tls::{SelfSigned, self_signed},
+};
+use openssl::{
+    pkey::PKey,
+    ssl::{Ssl, SslContext, SslMethod},
+    x509::X509,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},

@@ -1,0 +1,122 @@
+//! What a body's `Content-Encoding` asks for, and what is offered of it.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH},
+    response::Parts,
+};
+use http_body_util::{BodyExt, combinators::BoxBody};
+
+use super::incoming::BodyError;
+
+/// How much a body may decode to, if nobody says otherwise: 1 GiB. Chosen arbitrarily: more than anybody reads without having thought of it, and a second's work for a bomb.
+pub(super) const MOST_DECODED: u64 = 1 << 30;
+
+/// How many encodings, one in the other, are undone: as many as curl (CVE-2023-23916) and urllib3 (CVE-2025-66418) do since somebody made them undo thousands.
+const MOST_ENCODINGS: usize = 5;
+
+/// An encoding that can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    #[cfg(feature = "gzip")]
+    Gzip,
+    #[cfg(feature = "deflate")]
+    Deflate,
+    #[cfg(feature = "brotli")]
+    Brotli,
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl Encoding {
+    /// Those that there are, the best known first.
+    const ALL: &'static [Encoding] = &[
+        #[cfg(feature = "gzip")]
+        Encoding::Gzip,
+        #[cfg(feature = "deflate")]
+        Encoding::Deflate,
+        #[cfg(feature = "brotli")]
+        Encoding::Brotli,
+        #[cfg(feature = "zstd")]
+        Encoding::Zstd,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "gzip")]
+            Encoding::Gzip => "gzip",
+            #[cfg(feature = "deflate")]
+            Encoding::Deflate => "deflate",
+            #[cfg(feature = "brotli")]
+            Encoding::Brotli => "br",
+            #[cfg(feature = "zstd")]
+            Encoding::Zstd => "zstd",
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Encoding> {
+        // RFC 9110, section 8.4.1.3.
+        let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
+        Encoding::ALL.iter().copied().find(|encoding| encoding.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// What is offered in requests: the encodings that can be undone. `None`: there are none. A request with a `Range` should not offer them, since what it then gets is a range of the encoded bytes.
+#[cfg_attr(not(test), expect(dead_code, reason = "a session offers it"))]
+pub(crate) fn accept_encoding() -> Option<HeaderValue> {
+    let names: Vec<_> = Encoding::ALL.iter().map(|encoding| encoding.name()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    HeaderValue::from_str(&names.join(", ")).ok()
+}
+
+/// The encodings of a body, in the order in which they were applied; the headers that are true of the encoded body alone are taken from the head. Empty, and the head as it was, when there is nothing to do or
+/// something in between cannot be undone.
+pub(super) fn take_encodings(head: &mut Parts) -> Vec<Encoding> {
+    // A range is one of the encoded bytes (RFC 9110, section 14.2), and a decoder wants the beginning.
+    if head.status == StatusCode::PARTIAL_CONTENT {
+        return Vec::new();
+    }
+    let encodings = encodings(&head.headers).unwrap_or_default();
+    if !encodings.is_empty() {
+        head.headers.remove(CONTENT_ENCODING);
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    encodings
+}
+
+fn encodings(headers: &HeaderMap) -> Option<Vec<Encoding>> {
+    let mut encodings = Vec::new();
+    for value in headers.get_all(CONTENT_ENCODING) {
+        for name in value.to_str().ok()?.split(',').map(str::trim) {
+            if name.is_empty() || name.eq_ignore_ascii_case("identity") {
+                continue;
+            }
+            encodings.push(Encoding::of_name(name)?);
+            if encodings.len() > MOST_ENCODINGS {
+                return None;
+            }
+        }
+    }
+    Some(encodings)
+}
+
+/// The body with a decoder around it for each encoding: what was applied last is undone first.
+pub(super) fn around<B>(body: B, encodings: Vec<Encoding>, limit: u64) -> BoxBody<Bytes, BodyError>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,
+{
+    encodings.into_iter().rev().fold(body.boxed(), |body, encoding| decoder(body, encoding, limit))
+}
+
+#[cfg(feature = "_decode")]
+fn decoder(body: BoxBody<Bytes, BodyError>, encoding: Encoding, limit: u64) -> BoxBody<Bytes, BodyError> {
+    super::decoder::Decoder::new(body, encoding, limit).boxed()
+}
+
+#[cfg(not(feature = "_decode"))]
+fn decoder(_: BoxBody<Bytes, BodyError>, encoding: Encoding, _: u64) -> BoxBody<Bytes, BodyError> {
+    match encoding {}
+}
