@@ -190,7 +190,10 @@ fn begin_close(
     lock(&shared.account).begin_close(Instant::now());
     shared.close();
     // What is not open yet is given up: its connection notices that nobody waits for it, and is lost as cancelled.
-    dials.drain().for_each(|(_, dial)| dial.abort());
+    for (place, dial) in dials.drain() {
+        dial.abort();
+        shared.failed(place, Error::new(ErrorKind::Closed));
+    }
     let (ledger, done) = watch::channel(None);
     let (shared, closing) = (shared.clone(), closing.clone());
     actix_rt::spawn(async move {

@@ -14,7 +14,6 @@ use crate::{
 
 /// How many connections a session may have, and for how long it keeps them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Limits {
     /// Connections in all, those being dialled included; those that are closing no longer count. Default 100.
     pub total: usize,
@@ -49,7 +48,6 @@ impl Limits {
 
 /// The deadlines of a request. `None`: there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Timeouts {
     /// Of all of it: queue, dial, redirects, retries and the response's body. Default none.
     pub total: Option<Duration>,

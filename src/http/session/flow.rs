@@ -293,8 +293,8 @@ impl<'a> Way<'a> {
                 if let Some(request) = request {
                     self.body = Some(request.into_body());
                 }
-                // A new connection that takes nothing is the peer's refusal, and the next would fare no better.
-                if reused && self.body.is_some() {
+                // A new connection that takes nothing is the peer's refusal, and the next would fare no better. Where we have closed it ourselves, the next is refused, and that says why.
+                if (reused || reason.is_none()) && self.body.is_some() {
                     return Attempt::Gone;
                 }
                 Attempt::Failed { error: Error::new(ErrorKind::Lost(reason)), reused: false }

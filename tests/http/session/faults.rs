@@ -129,7 +129,7 @@ async fn what_is_no_http_says_so() {
         let error = scene.session.get(&server.https("/")).send().await.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::NotHttp(_)), "{garbage:?}: {error:?}");
         let ledger = scene.exeunt().await;
-        assert_eq!(ledger.totals.by_reason.keys().collect::<Vec<_>>(), [&"protocol"], "{ledger}");
+        assert_eq!(ledger.totals.by_reason.keys().collect::<Vec<_>>(), [&"protocol_error"], "{ledger}");
     }
     // In the middle of a body.
     let server = Server::tls(|mut peer, _| async move {
