@@ -12,8 +12,12 @@ mod client;
 mod exchange;
 mod expect;
 mod incoming;
+mod server;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyError, ResponseBody};
+pub use server::{FromFn, HttpServer, IntoResponse, RequestBody, Respond, ServerOptions, serve};
+#[cfg(feature = "tower")]
+pub use server::{Tower, serve_tower};
