@@ -80,6 +80,18 @@ impl<P: Protocol> Io<'_, P> {
     }
 }
 
+impl Link {
+    /// How many bytes the peer has sent, ever.
+    pub(crate) fn received(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Whether the socket has taken all. After a loan it says the same of the library's own buffer: as long as nothing waits here, a write of the library's is taken, too.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+}
+
 /// A loan: whatever way it ends, the stream comes back.
 struct Loan<'a> {
     link: &'a mut Link,

@@ -19,6 +19,7 @@ mod exchange;
 mod expect;
 mod incoming;
 mod response;
+mod server;
 mod session;
 mod timed;
 
@@ -31,6 +32,9 @@ pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyDeadline, BodyError, ResponseBody};
 pub(crate) use response::ResponseContext;
 pub use response::{Response, StatusError};
+pub use server::{FromFn, HttpServer, IntoResponse, RequestBody, Respond, ServerOptions, serve};
+#[cfg(feature = "tower")]
+pub use server::{Tower, serve_tower};
 pub use session::{
     Fetch, Fetched, Hooks, Limits, Moment, PoolState, RequestBuilder, RequestId, Retry, Session, SessionActor,
     SessionBuilder, Timeouts,
