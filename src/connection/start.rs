@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::link::Link;
 use crate::{
-    dial::{DialOptions, Resolver, Target, dial},
+    dial::{DialOptions, Resolver, Target, reach},
     fate::{HandshakeFailure, Reason},
     lifecycle::{Event, Phase},
     tls::{ClientTls, ServerTls, Socket, TlsStream},
@@ -132,10 +132,8 @@ impl Start {
         loop {
             match std::mem::replace(self, Start::Done) {
                 Start::Dial { target, options, resolver, secure } => {
-                    let dial = Box::pin(async move {
-                        let socket = dial(&target, &options, &resolver).await.map_err(Reason::DialFailed)?;
-                        Ok(Socket::from(socket))
-                    });
+                    let dial =
+                        Box::pin(async move { reach(&target, &options, &resolver).await.map_err(Reason::DialFailed) });
                     *self = Start::Dialing { dial, secure };
                 }
                 Start::Dialing { mut dial, secure } => {

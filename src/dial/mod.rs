@@ -3,6 +3,8 @@
 mod options;
 mod race;
 mod resolve;
+#[cfg(feature = "sim")]
+pub(crate) mod seam;
 mod target;
 
 use std::{
@@ -15,12 +17,25 @@ use std::{
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::fate::DialFailure;
+use crate::{fate::DialFailure, tls::Socket};
 
 pub(crate) use options::tune;
 pub use options::{DialOptions, Keepalive};
 pub use resolve::{Resolver, StaticResolver, SystemResolver};
 pub use target::{Target, TargetError};
+
+/// Connects to the target: to a simulated one in a simulation, else by [`dial`].
+pub(crate) async fn reach(
+    target: &Target,
+    options: &DialOptions,
+    resolver: &Arc<dyn Resolver>,
+) -> Result<Socket, DialFailure> {
+    #[cfg(feature = "sim")]
+    if let Some(socket) = seam::reach(target) {
+        return socket.await;
+    }
+    dial(target, options, resolver).await.map(Socket::from)
+}
 
 /// Connects to the target.
 ///
@@ -29,11 +44,7 @@ pub use target::{Target, TargetError};
 ///
 /// # Errors
 /// The name has no address that can be tried (told as [`DialFailure::Resolve`]), or every address failed.
-pub(crate) async fn dial(
-    target: &Target,
-    options: &DialOptions,
-    resolver: &Arc<dyn Resolver>,
-) -> Result<TcpStream, DialFailure> {
+async fn dial(target: &Target, options: &DialOptions, resolver: &Arc<dyn Resolver>) -> Result<TcpStream, DialFailure> {
     let addresses = match resolve::literal(&target.host, target.port) {
         Some(address) => Ok(vec![address]),
         None => resolver.resolve(&target.host, target.port).await.map_err(|error| error.to_string()),

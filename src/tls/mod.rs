@@ -10,6 +10,8 @@
 //!
 //! What is not here: no timer, no task, no buffer of application bytes, and nothing that waits. Whoever owns a stream polls it and sets the deadlines.
 
+#[cfg(feature = "sim")]
+mod bare;
 mod client;
 mod compat;
 mod error;
@@ -21,6 +23,8 @@ mod keylog;
 mod name;
 mod options;
 mod pem;
+#[cfg(feature = "sim")]
+mod quiet;
 mod resume;
 mod server;
 mod socket;
@@ -28,12 +32,18 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "sim")]
+pub(crate) use bare::{BareStream, BareTls};
 pub use client::{ClientTls, ClientTlsBuilder};
+#[cfg(feature = "sim")]
+pub(crate) use compat::Awkward;
 pub use error::TlsConfigError;
 pub(crate) use failure::StreamFailure;
 pub use generate::{SelfSigned, self_signed};
 pub use info::{Certificate, TlsInfo};
 pub use options::TlsVersion;
+#[cfg(feature = "sim")]
+pub use quiet::Quiet;
 pub use server::{ServerTls, ServerTlsBuilder};
 pub use socket::{Duplex, Socket};
 pub(crate) use stream::{ReadEvent, TlsStream};
