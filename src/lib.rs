@@ -42,6 +42,7 @@
 //! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
 //! | configure TLS | [`ClientTls`], [`ServerTls`] |
 //! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
+//! | test one's own shutdown | the module `sim`, with the feature of that name |
 //! | watch | [`Roll`], [`Subscribe`], `tracing`, the feature `metrics` |
 //!
 //! # Features
