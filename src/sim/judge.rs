@@ -168,6 +168,11 @@ impl World {
             let (out, read) = ends.iter().fold((0, 0), |(out, read), end| (out + end.bytes_out, read + end.bytes_in));
             self.hold(received <= out, || format!("law 4: {name} received {received} bytes of {out}"));
             self.hold(read <= sent, || format!("law 4: {read} bytes were received from {name}, which sent {sent}"));
+            let closes = meetings.iter().filter(|meeting| meeting.closes.get()).count();
+            let told = ends.iter().filter(|end| end.proof.close_notify_received).count();
+            self.hold(told <= closes, || {
+                format!("law 5: {told} connections to {name} were closed by their peers, and {closes} peers did")
+            });
             let mut closed: Vec<&Lost> = ends.iter().filter(|end| end.proof.close_notify_sent).collect();
             for meeting in meetings.iter().filter(|meeting| meeting.end.get() == Some(true)) {
                 let place = closed.iter().position(|end| end.bytes_out == meeting.received.get());

@@ -103,6 +103,8 @@ pub(super) struct Meeting {
     /// Plaintext bytes that the peer wrote, or tried to.
     pub(super) sent: Cell<u64>,
     pub(super) received: Cell<u64>,
+    /// The peer sent close_notify, or tried to.
+    pub(super) closes: Cell<bool>,
     /// How the peer saw us end: with close_notify or without.
     pub(super) end: Cell<Option<bool>>,
 }
@@ -132,6 +134,7 @@ impl World {
             socket: ours.gone(),
             sent: Cell::default(),
             received: Cell::default(),
+            closes: Cell::default(),
             end: Cell::default(),
         });
         let me = {
@@ -158,6 +161,10 @@ impl World {
             Told::Writes(bytes) => {
                 meeting.sent.set(meeting.sent.get() + bytes.len() as u64);
                 self.note(format!("{key} writes {} bytes", bytes.len()));
+            }
+            Told::Closes => {
+                meeting.closes.set(true);
+                self.note(format!("{key} sends close_notify"));
             }
             Told::Wrote(Some(true)) => {}
             Told::End { clean } => {

@@ -26,6 +26,8 @@ pub enum Told {
         /// With close_notify.
         clean: bool,
     },
+    /// It closes, with close_notify.
+    Closes,
     /// These are to be written.
     Writes(Bytes),
     /// What became of the last `Writes`: `Some(true)` if the pipe took all of them, `Some(false)` if none, `None` if nobody can say.
@@ -167,7 +169,7 @@ impl<T: FnMut(Told)> Peer<T> {
 
     async fn close_notify(&mut self) {
         if !self.stuck && !std::mem::replace(&mut self.closed, true) {
-            self.did("close_notify");
+            (self.tells)(Told::Closes);
             let shut = timeout(PATIENCE, self.stream.shutdown()).await;
             self.is_stuck_unless(shut);
         }

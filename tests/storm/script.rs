@@ -164,6 +164,7 @@ impl Script {
             Told::NoHandshake => self.tell(who, By::Bare, What::Answered("no handshake".into())),
             Told::Received(bytes) => self.received(who, By::Bare, &bytes),
             Told::End { clean } => self.tell(who, By::Bare, What::Eof { clean }),
+            Told::Closes => self.tell(who, By::Bare, What::Did("close_notify".into())),
             Told::Writes(bytes) => self.look().parts[who].sent.push((bytes, Fate::Unknown)),
             Told::Wrote(taken) => {
                 let fate = taken.map_or(Fate::Unknown, |taken| if taken { Fate::Accepted } else { Fate::Refused });
