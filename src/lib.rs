@@ -42,6 +42,7 @@
 //! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
 //! | configure TLS | [`ClientTls`], [`ServerTls`] |
 //! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
+//! | test one's own shutdown | the module `sim`, with the feature of that name |
 //! | watch | [`Roll`], [`Subscribe`], `tracing`, the feature `metrics` |
 //!
 //! # Features
@@ -51,6 +52,7 @@
 //! | `serde` | yes | `Lost` and `Ledger` serialize |
 //! | `systemd` | yes | `READY=1`, `STOPPING=1` and progress for systemd; `sockets_from_systemd` |
 //! | `metrics` | no | through the [`metrics`](https://docs.rs/metrics) facade: the gauge `exeunt_connections` by role and phase; the counters `exeunt_connections_admitted_total` and `…_connected_total` by role, `…_refused_total` by refusal, `…_lost_total` by role, phase and reason, `exeunt_bytes_total` by direction; the histogram `exeunt_connection_age_seconds` by role and reason |
+//! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |
 #![deny(unsafe_code)]
@@ -78,6 +80,9 @@ pub mod http;
 mod system;
 
 mod telling;
+
+#[cfg(feature = "sim")]
+pub mod sim;
 
 #[cfg(test)]
 mod model;

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::{link::Link, stream::Stream};
 use crate::{
-    dial::{DialOptions, Dialed, Resolver, Target, dial},
+    dial::{DialOptions, Dialed, Resolver, Target, reach},
     fate::{HandshakeFailure, Reason},
     lifecycle::{Event, Phase},
     tls::{ClientTls, PlainStream, ServerTls, Socket, TlsStream},
@@ -153,7 +153,7 @@ impl Start {
             match std::mem::replace(self, Start::Done) {
                 Start::Dial { target, options, resolver, secure } => {
                     let dial =
-                        Box::pin(async move { dial(&target, &options, &resolver).await.map_err(Reason::DialFailed) });
+                        Box::pin(async move { reach(&target, &options, &resolver).await.map_err(Reason::DialFailed) });
                     *self = Start::Dialing { dial, secure };
                 }
                 Start::Dialing { mut dial, secure } => {
@@ -163,7 +163,7 @@ impl Start {
                     };
                     return Poll::Ready(socket.and_then(|dialed| {
                         link.milestones.resolved = Some(dialed.resolved);
-                        secure.stream(dialed.socket.into())
+                        secure.stream(dialed.socket)
                     }));
                 }
                 Start::Moved { socket, secure } => {

@@ -10,7 +10,7 @@ use crate::fate::Attempt;
 
 /// The socket alone.
 async fn dial(target: &Target, options: &DialOptions, resolver: &Arc<dyn Resolver>) -> Result<TcpStream, DialFailure> {
-    super::dial(target, options, resolver).await.map(|dialed| dialed.socket)
+    super::dial(target, options, resolver).await.map(|(socket, _)| socket)
 }
 
 /// Answers every name with these addresses, ports and all.
