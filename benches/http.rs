@@ -1,4 +1,4 @@
-//! What a request costs, against bare `hyper::client::conn` and a bare loop with the same TLS settings in the same run: `cargo bench --features http --bench http`.
+//! What a request costs, against bare `hyper::client::conn` and a bare loop with the same TLS settings in the same run: `cargo bench --features http --bench http [-- CONNECTIONS...]`.
 //!
 //! As `benches/cost.rs`: the server is a bare loop in a process of its own, CPU is that of the client's thread, the runs alternate, medians.
 
@@ -31,7 +31,8 @@ fn main() -> Result<()> {
         "{:>12} {:>10} {:>10} {:>10} {:>10} {:>16} {:>16}",
         "connections", "bare loop", "bare hyper", "execute", "get..send", "execute / hyper", "execute / loop"
     );
-    for connections in [1, 64, 512] {
+    let asked: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    for connections in if asked.is_empty() { vec![1, 64, 512] } else { asked } {
         let requests = if connections == 1 { REQUESTS / 2 } else { REQUESTS };
         let mut samples = [const { Vec::new() }; 4];
         for _ in 0..RUNS {

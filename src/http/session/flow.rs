@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{
     HeaderMap, Method, Request, Response as HttpResponse, Uri,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE},
+    uri::PathAndQuery,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -14,7 +15,7 @@ use super::{
     key::Key,
     redirect,
     retry::is_idempotent,
-    shared::{Lease, Shared, moment},
+    shared::{Lease, Shared, lock, moment},
 };
 use crate::{
     fate::ConnectionId,
@@ -70,14 +71,26 @@ impl Asked {
         Asked { method: parts.method, uri: parts.uri, headers: parts.headers, body, settings: Settings::default() }
     }
 
-    pub(super) fn key(&self, _: &Shared) -> Result<Key, Error> {
-        key(&self.uri, &self.settings)
+    pub(super) fn key(&self, shared: &Shared) -> Result<Key, Error> {
+        shared.key(&self.uri, &self.settings)
     }
 }
 
-fn key(uri: &Uri, settings: &Settings) -> Result<Key, Error> {
-    Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref())
-        .map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))
+impl Shared {
+    /// The key of a request. Most sessions ask the same host again and again, so the last one is kept.
+    fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
+        let mut last = lock(&self.last_key);
+        if let Some(key) = &*last
+            && settings.tls.is_none()
+            && settings.server_name.is_none()
+            && key.is_of(uri)
+        {
+            return Ok(key.clone());
+        }
+        let key = Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref());
+        let key = key.map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))?;
+        Ok(last.insert(key).clone())
+    }
 }
 
 /// Asks, and tells how it went.
@@ -156,7 +169,7 @@ impl<'a> Way<'a> {
         Ok(Way {
             session,
             id: RequestId(shared.next_request()),
-            key: key(&uri, &settings)?,
+            key: shared.key(&uri, &settings)?,
             method,
             uri,
             headers,
@@ -211,7 +224,7 @@ impl<'a> Way<'a> {
         if self.history.iter().any(|(method, uri)| *method == self.method && *uri == self.uri) {
             return Err(refuse(RedirectError::Loop(WithoutSecrets(&self.uri).to_string())));
         }
-        let key = key(&self.uri, &self.settings)?;
+        let key = self.shared().key(&self.uri, &self.settings)?;
         redirect::strip(&mut self.headers, keeps_body, key.same_origin(&self.key));
         self.key = key;
         if !keeps_body {
@@ -350,13 +363,12 @@ impl<'a> Way<'a> {
         let body = body.ok_or_else(|| Error::request("its body is a stream, and was sent already"))?;
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        let target = self.uri.path_and_query().map_or("/", |target| target.as_str());
-        *request.uri_mut() = target.parse().map_err(|error| Error::request(format!("{target}: {error}")))?;
+        *request.uri_mut() = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")).into();
         *request.headers_mut() = self.headers.clone();
         if !self.headers.contains_key(HOST)
             && let Some(host) = self.key.host_header()
         {
-            request.headers_mut().insert(HOST, host);
+            request.headers_mut().insert(HOST, host.clone());
         }
         // What hyper says of the length is the body's own, and wrong lengths are how requests are smuggled.
         request.headers_mut().remove(CONTENT_LENGTH);

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::{Hash, Hasher},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -23,6 +23,9 @@ struct Inner {
     host: Box<str>,
     port: u16,
     server_name: Option<Box<str>>,
+    /// What the `Host` header says: the port only where it is not the scheme's own (RFC 9110, section 7.2).
+    host_header: Option<HeaderValue>,
+    hash: u64,
     /// `None`: the default. It stands for trust, client certificate and every TLS option: two configurations that were built apart share nothing.
     tls: Option<ClientTls>,
 }
@@ -58,10 +61,18 @@ impl Key {
             return Err(Unfit::Host);
         }
         let port = port(authority, secure)?;
+        let host: Box<str> = host.to_ascii_lowercase().into();
+        let own = if secure { 443 } else { 80 };
+        let host_header =
+            if port == own { HeaderValue::from_str(&host) } else { HeaderValue::try_from(format!("{host}:{port}")) };
+        let mut hasher = DefaultHasher::new();
+        (&host, port, secure).hash(&mut hasher);
         Ok(Key(Arc::new(Inner {
             secure,
-            host: host.to_ascii_lowercase().into(),
+            host,
             port,
+            host_header: host_header.ok(),
+            hash: hasher.finish(),
             // Without TLS neither means anything.
             server_name: server_name.filter(|_| secure).map(Into::into),
             tls: tls.filter(|_| secure).cloned(),
@@ -85,14 +96,19 @@ impl Key {
         format!("{}:{}", self.0.host, self.0.port)
     }
 
-    /// What the `Host` header says: the port only where it is not the scheme's own (RFC 9110, section 7.2).
-    pub(crate) fn host_header(&self) -> Option<HeaderValue> {
-        let own = if self.0.secure { 443 } else { 80 };
-        match self.0.port {
-            port if port == own => HeaderValue::from_str(&self.0.host),
-            port => HeaderValue::from_str(&format!("{}:{port}", self.0.host)),
-        }
-        .ok()
+    pub(crate) fn host_header(&self) -> Option<&HeaderValue> {
+        self.0.host_header.as_ref()
+    }
+
+    /// Whether this is the key of that URI, when nothing but the URI is given.
+    pub(crate) fn is_of(&self, uri: &Uri) -> bool {
+        let of = |authority: &Authority| {
+            authority.host().eq_ignore_ascii_case(&self.0.host) && port(authority, self.0.secure) == Ok(self.0.port)
+        };
+        self.0.server_name.is_none()
+            && self.0.tls.is_none()
+            && uri.scheme() == Some(if self.0.secure { &Scheme::HTTPS } else { &Scheme::HTTP })
+            && uri.authority().is_some_and(of)
     }
 
     /// Whether credentials for one may be shown to the other: same scheme, host and port.
@@ -132,7 +148,7 @@ impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.0.host, self.0.port, self.0.secure).hash(state);
+        self.0.hash.hash(state);
     }
 }
 

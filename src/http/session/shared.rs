@@ -44,6 +44,7 @@ pub(super) struct Shared {
     closed: AtomicBool,
     actor: OnceLock<WeakAddr<SessionActor>>,
     requests: AtomicU64,
+    pub(super) last_key: Mutex<Option<Key>>,
 }
 
 /// Whoever waits for a connection.
@@ -81,6 +82,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             actor: OnceLock::new(),
             requests: AtomicU64::new(0),
+            last_key: Mutex::default(),
         })
     }
 
