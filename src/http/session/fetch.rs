@@ -256,7 +256,7 @@ macro_rules! setters {
             self
         }
 
-        /// Whether a body that comes compressed is decoded. Default: as the session says.
+        /// Whether a body that comes compressed is decoded, and compression offered. Default: as the session says.
         pub fn decode(mut self, decode: bool) -> Self {
             self.parts.settings.decode = Some(decode);
             self

@@ -156,14 +156,12 @@ impl<'a> Way<'a> {
     fn new(session: &'a Session, asked: Asked) -> Result<Self, Error> {
         let Asked { method, uri, mut headers, body, settings } = asked;
         let shared = &session.0.shared;
+        // A part of what is compressed could not be decoded.
+        let decodes = settings.decode.unwrap_or(shared.config.decode) && !headers.contains_key(RANGE);
         for (name, value) in &shared.config.headers {
-            if !headers.contains_key(name) {
+            if !headers.contains_key(name) && (decodes || name != ACCEPT_ENCODING) {
                 headers.insert(name, value.clone());
             }
-        }
-        if headers.contains_key(RANGE) {
-            // A part of what is compressed could not be decoded.
-            headers.remove(ACCEPT_ENCODING);
         }
         let timeouts = settings.timeouts(&shared.config.timeouts);
         Ok(Way {
