@@ -7,6 +7,8 @@
 //! ```
 
 mod asker;
+#[cfg(not(feature = "aws-lc"))] // Its bindings lack the calls.
+mod awkward;
 mod finds;
 mod reader;
 
@@ -15,8 +17,8 @@ use std::time::Duration;
 use asker::askers;
 use bytes::BytesMut;
 use exeunt::{
-    Adopt, Call, Connect, Io, Lines, Protocol, ProtocolError, Reason, StopPlan, Supervisor,
-    sim::{self, Act, Climate, Conditions, Manners, Speech, Weather, Without, World, pattern},
+    Adopt, Io, Protocol, ProtocolError, StopPlan, Supervisor,
+    sim::{self, Climate, Speech, Without, World, pattern},
 };
 use reader::readers;
 
@@ -75,40 +77,5 @@ fn a_seed_plays_the_same_twice() {
     for seed in 0..50 {
         let play = || sim::play(seed, &Without::default(), |world| askers(world, Climate::Any, None));
         assert_eq!(play().script, play().script, "seed {seed}");
-    }
-}
-
-/// New keys, tickets and a new handshake in the midst of calls: all of them happen, and nobody but the client of TLS 1.2 who asks for what is forbidden is the worse for it.
-#[test]
-#[cfg(not(feature = "aws-lc"))] // Its bindings lack the calls.
-fn awkward_moments_are_borne() {
-    let calls = |acts: Vec<Act>, old: bool| {
-        sim::play(1, &Without::default(), move |world| async move {
-            let does = acts.into_iter().enumerate().map(|(n, act)| (Duration::from_millis(20 + 20 * n as u64), act));
-            let manners = Manners { old, tickets: Some(5), does: does.collect(), ..Manners::good() };
-            let conditions = Conditions { there: Weather::calm(), back: Weather::calm(), manners };
-            let climate = Climate::Exactly(Box::new(conditions));
-            world.host("upper.sim.test:1", climate, || Speech::lines(str::to_uppercase));
-            let supervisor = world.supervise(Supervisor::new());
-            let connect = Connect::to("upper.sim.test:1", Lines::default()).tls(&world.client_tls());
-            let connection = supervisor.send(connect).await.unwrap().unwrap();
-            for _ in 0..40 {
-                assert_eq!(connection.send(Call::new("call")).await.unwrap().unwrap(), "CALL");
-                tokio::time::sleep(Duration::from_millis(3)).await;
-            }
-            assert_eq!(connection.close().await.reason, Reason::Closed);
-        })
-    };
-    let asked = Act::KeyUpdate { asks: true };
-    for (acts, old) in
-        [(vec![Act::Ticket, Act::KeyUpdate { asks: false }, asked], false), (vec![Act::Renegotiation], true)]
-    {
-        let played = calls(acts.clone(), old);
-        assert!(played.wrong.is_empty(), "{:?}", played.wrong);
-        let did = |what: &str| played.script.iter().filter(|line| line.contains(what)).count();
-        for what in acts.iter().map(|act| format!("{act:?}")) {
-            let what = what.split(',').next().unwrap_or_default();
-            assert!(did(&format!("Did(\"{what}")) > 0, "{what}: {:#?}", played.script);
-        }
     }
 }
