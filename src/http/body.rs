@@ -1,6 +1,7 @@
 //! What is sent.
 
 use std::{
+    borrow::Borrow,
     fmt,
     pin::Pin,
     task::{Context, Poll},
@@ -8,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
+use http::HeaderValue;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 
@@ -31,6 +33,7 @@ pub struct Body {
     kind: Kind,
     /// Holds the body back until the peer has said 100.
     gate: Option<Gate>,
+    content_type: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -63,16 +66,52 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Body { kind: Kind::Streamed(body.map_err(Into::into).boxed_unsync()), gate: None }
+        Body { kind: Kind::Streamed(body.map_err(Into::into).boxed_unsync()), ..Body::default() }
+    }
+
+    /// This as JSON. Fails when it cannot be written so: a map whose keys are not strings, or what its own `Serialize` says.
+    ///
+    /// ```
+    /// let body = exeunt::http::Body::json(&serde_json::json!({ "name": "value" }))?;
+    /// assert_eq!(body.content_type().unwrap(), "application/json");
+    /// # Ok::<_, serde_json::Error>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
+        let body = Body::from(serde_json::to_vec(value)?);
+        Ok(Body { content_type: Some("application/json"), ..body })
+    }
+
+    /// These pairs as the fields of a form (`application/x-www-form-urlencoded`).
+    ///
+    /// ```
+    /// let body = exeunt::http::Body::form(&[("name", "a value")]);
+    /// assert_eq!(body.content_type().unwrap(), "application/x-www-form-urlencoded");
+    /// ```
+    pub fn form<I, K, V>(pairs: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Borrow<(K, V)>,
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        Body { content_type: Some("application/x-www-form-urlencoded"), ..Body::from(form) }
+    }
+
+    /// The `Content-Type` that goes with it, if it is a form or JSON: for whoever makes the head, since an [`Exchange`](super::Exchange) goes out as it is.
+    pub fn content_type(&self) -> Option<HeaderValue> {
+        self.content_type.map(HeaderValue::from_static)
     }
 
     /// The same again, if it is nothing or bytes. A stream is there once.
     pub fn try_clone(&self) -> Option<Body> {
-        match &self.kind {
-            Kind::Empty => Some(Body::empty()),
-            Kind::Bytes(bytes) => Some(Body::from(bytes.clone())),
-            Kind::Streamed(_) => None,
-        }
+        let kind = match &self.kind {
+            Kind::Empty => Kind::Empty,
+            Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
+            Kind::Streamed(_) => return None,
+        };
+        Some(Body { kind, gate: None, content_type: self.content_type })
     }
 
     pub(super) fn hold_back(&mut self, gate: Gate) {
@@ -129,7 +168,7 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Body { kind: if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) }, gate: None }
+        Body { kind: if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) }, ..Body::default() }
     }
 }
 
@@ -143,3 +182,33 @@ macro_rules! from_bytes {
     )*};
 }
 from_bytes!(Vec<u8>, String, &'static [u8], &'static str);
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn read(body: Body) -> Bytes {
+        body.collect().await.unwrap().to_bytes()
+    }
+
+    #[actix::test]
+    async fn a_form_is_of_pairs_owned_or_borrowed() {
+        let borrowed = Body::form(&[("name", "a value"), ("ä&=", "")]);
+        let again = borrowed.try_clone().unwrap();
+        assert_eq!(again.content_type(), borrowed.content_type(), "a retry says what it sends");
+        let owned = Body::form(vec![("name".to_owned(), "a value"), ("ä&=".to_owned(), "")]);
+        for body in [borrowed, again, owned] {
+            assert_eq!(read(body).await, "name=a+value&%C3%A4%26%3D=");
+        }
+    }
+
+    #[cfg(feature = "json")]
+    #[actix::test]
+    async fn json_is_written_or_refused() {
+        assert_eq!(read(Body::json(&[1, 2]).unwrap()).await, "[1,2]");
+        let keys_of_bytes = std::collections::BTreeMap::from([(vec![1u8], 1)]);
+        assert!(Body::json(&keys_of_bytes).is_err());
+    }
+}

@@ -31,7 +31,7 @@ pub(super) enum Encoding {
 
 impl Encoding {
     /// Those that there are, the best known first.
-    const ALL: &'static [Encoding] = &[
+    pub(super) const ALL: &'static [Encoding] = &[
         #[cfg(feature = "gzip")]
         Encoding::Gzip,
         #[cfg(feature = "deflate")]
@@ -118,4 +118,63 @@ fn decoder(body: BoxBody<Bytes, BodyError>, encoding: Encoding, limit: u64) -> B
 #[cfg(not(feature = "_decode"))]
 fn decoder(_: BoxBody<Bytes, BodyError>, encoding: Encoding, _: u64) -> BoxBody<Bytes, BodyError> {
     match encoding {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(status: u16, values: &[&[u8]]) -> Parts {
+        let mut response = http::Response::builder().status(status).header(CONTENT_LENGTH, "7");
+        for value in values {
+            response = response.header(CONTENT_ENCODING, *value);
+        }
+        response.body(()).unwrap().into_parts().0
+    }
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn the_headers_go_with_the_encoding() {
+        for (values, names) in [
+            (&[&b"gzip"[..]][..], "gzip"),
+            (&[b"X-GZip"], "gzip"),
+            (&[b"gzip, identity,, GZIP"], "gzip gzip"),
+            (&[b"gzip", b"gzip"], "gzip gzip"),
+            (&[b"gzip,gzip,gzip,gzip,gzip"], "gzip gzip gzip gzip gzip"),
+        ] {
+            let mut head = head(200, values);
+            let found: Vec<_> = take_encodings(&mut head).iter().map(|encoding| encoding.name()).collect();
+            assert_eq!(found.join(" "), names);
+            assert!(head.headers.is_empty(), "{:?}", head.headers);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_stays_as_it_is() {
+        for (status, values) in [
+            (200, &[][..]),
+            (200, &[&b"identity"[..]][..]),
+            (200, &[b"x-unknown"]),
+            (200, &[b"gzip, x-unknown"]),
+            (200, &[b"gzip", b"\xFF"]),
+            (200, &[b"gzip,gzip,gzip,gzip,gzip,gzip"]),
+            (206, &[b"gzip"]),
+        ] {
+            let mut head = head(status, values);
+            let before = head.headers.clone();
+            assert_eq!(take_encodings(&mut head), [], "{values:?}");
+            assert_eq!(head.headers, before);
+        }
+    }
+
+    #[test]
+    fn what_is_offered_is_what_is_decoded() {
+        let offer = accept_encoding();
+        assert_eq!(offer.is_some(), cfg!(feature = "_decode"));
+        for name in offer.iter().flat_map(|offer| offer.to_str().unwrap().split(", ")) {
+            assert!(Encoding::of_name(name).is_some(), "{name}");
+        }
+        #[cfg(all(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
+        assert_eq!(offer.unwrap(), "gzip, deflate, br, zstd");
+    }
 }

@@ -240,3 +240,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Reader<B> {
         each!(self, decoder => decoder.into_inner())
     }
 }
+
+#[cfg(test)]
+#[path = "decoder_tests.rs"]
+mod tests;

@@ -276,3 +276,7 @@ impl fmt::Display for StatusError {
 }
 
 impl std::error::Error for StatusError {}
+
+#[cfg(test)]
+#[path = "response_tests.rs"]
+mod tests;

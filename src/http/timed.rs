@@ -119,3 +119,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Timed<B> {
         self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
+
+#[cfg(test)]
+#[path = "timed_tests.rs"]
+mod tests;
