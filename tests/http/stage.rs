@@ -12,7 +12,10 @@ use exeunt::{
     Subscription, Supervisor, tls::SelfSigned,
 };
 use openssl::ssl::{SslConnector, SslMethod};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream},
+    net::TcpStream,
+};
 use tokio_openssl::SslStream;
 
 use crate::quiet::Quiet;
@@ -67,12 +70,13 @@ macro_rules! over_both {
 
 /// A supervisor with one connection as a server, and its client.
 pub struct Scene<P: Protocol> {
-    pub over: Over,
     pub supervisor: Addr<Supervisor>,
     pub books: Books,
     pub progress: Subscription,
     pub connection: Handle<P>,
     pub client: Client,
+    /// Ends that were told to the test already.
+    told: usize,
 }
 
 impl<P: Protocol> Scene<P> {
@@ -97,11 +101,12 @@ impl<P: Protocol> Scene<P> {
                 (supervisor.send(adopt).await, Client::new(theirs))
             }
         };
-        Scene { over, supervisor, books, progress, connection: connection.unwrap().unwrap(), client }
+        Scene { supervisor, books, progress, connection: connection.unwrap().unwrap(), client, told: 0 }
     }
 
     /// The end of the connection, whoever brings it about.
     pub async fn lost(&mut self) -> Lost {
+        self.told += 1;
         lost(&mut self.progress).await
     }
 
@@ -113,13 +118,21 @@ impl<P: Protocol> Scene<P> {
     }
 
     /// The last scene: everybody has left, once, and nothing remains.
-    pub async fn end(mut self) -> Arc<Ledger> {
-        let ledger = self.stop().await.unwrap();
+    pub async fn end(self) -> Arc<Ledger> {
+        let stop = self.stop();
+        self.ended(stop).await
+    }
+
+    /// As [`end`](Scene::end), where the stop was part of the play.
+    pub async fn ended(mut self, stop: tokio::task::JoinHandle<Arc<Ledger>>) -> Arc<Ledger> {
+        let ledger = stop.await.unwrap();
         assert_adds_up(&ledger, &self.books);
         assert_eq!(ledger.totals.lost, 1);
+        let mut ends = 0;
         while let Some(progress) = self.progress.next().await {
-            assert!(!matches!(progress, Ok(Progress::Lost(_))), "a second end: {progress:?}");
+            ends += usize::from(matches!(progress, Ok(Progress::Lost(_))));
         }
+        assert!(ends + self.told == 1, "{} ends were told", ends + self.told);
         ledger
     }
 }
@@ -141,9 +154,29 @@ pub fn assert_adds_up(ledger: &Ledger, books: &Books) {
     assert_eq!(ledger.totals.lost, ledger.totals.by_reason.values().sum::<u64>());
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
+/// What a client speaks over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// What is below TLS.
+    fn socket(&mut self) -> &mut dyn Stream;
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+impl Stream for DuplexStream {
+    fn socket(&mut self) -> &mut dyn Stream {
+        self
+    }
+}
+
+impl Stream for TcpStream {
+    fn socket(&mut self) -> &mut dyn Stream {
+        self
+    }
+}
+
+impl Stream for SslStream<Quiet<DuplexStream>> {
+    fn socket(&mut self) -> &mut dyn Stream {
+        &mut self.get_mut().0
+    }
+}
 
 /// A client that says what it is told to, byte for byte.
 pub struct Client {
@@ -175,7 +208,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Client {
-    pub fn new(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Self {
+    pub fn new(stream: impl Stream + 'static) -> Self {
         Client { stream: Box::new(stream), unread: Vec::new() }
     }
 
@@ -184,9 +217,9 @@ impl Client {
         let ca = openssl::x509::X509::from_pem(signed().ca_pem.as_bytes()).unwrap();
         builder.cert_store_mut().add_cert(ca).unwrap();
         let ssl = builder.build().configure().unwrap().into_ssl("localhost").unwrap();
-        let mut stream = Box::pin(SslStream::new(ssl, Quiet(pipe)).unwrap());
-        stream.as_mut().connect().await.unwrap();
-        Client { stream: Box::new(stream), unread: Vec::new() }
+        let mut stream = SslStream::new(ssl, Quiet(pipe)).unwrap();
+        std::pin::Pin::new(&mut stream).connect().await.unwrap();
+        Client::new(stream)
     }
 
     pub async fn say(&mut self, bytes: impl AsRef<[u8]>) {
@@ -272,6 +305,11 @@ impl Client {
     /// Ends the client's direction as it should: close_notify and no FIN, or without TLS the FIN.
     pub async fn close(&mut self) {
         self.stream.shutdown().await.unwrap();
+    }
+
+    /// The FIN alone.
+    pub async fn fin(&mut self) {
+        self.stream.socket().shutdown().await.unwrap();
     }
 
     /// Reads to the end, of which nothing must be left, and answers it.
