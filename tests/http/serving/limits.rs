@@ -135,7 +135,12 @@ async fn time_runs_again_when_a_body_was_left_elsewhere(over: Over) {
     let handler = async |request: Request<RequestBody>| {
         actix::spawn(async {
             tokio::time::sleep(SECOND * 10).await;
-            request.into_body().collect().await.unwrap();
+            let mut body = request.into_body();
+            while let Some(frame) = body.frame().await {
+                frame.unwrap();
+            }
+            // Read to its end, and kept.
+            std::future::pending::<()>().await;
         });
         Response::new(Body::empty())
     };
@@ -146,7 +151,7 @@ async fn time_runs_again_when_a_body_was_left_elsewhere(over: Over) {
     scene.client.say("dy").await;
     scene.client.leave().await;
     let after = then.elapsed();
-    assert!((SECOND * 12..SECOND * 13).contains(&after), "closed after {after:?}");
+    assert!((SECOND * 12..SECOND * 12 + SECOND / 20).contains(&after), "closed after {after:?}");
     scene.lost().await;
     scene.end().await;
 }
