@@ -1,17 +1,10 @@
 //! A server that does what its script says, and nothing that a well-behaved one would: bytes, ends and silences at any place.
 
-use std::{
-    cell::Cell,
-    future::Future,
-    net::SocketAddr,
-    pin::Pin,
-    rc::Rc,
-    sync::LazyLock,
-    task::{Context, Poll},
-};
+use std::{cell::Cell, future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::LazyLock};
 
 use exeunt::{
     ClientTls,
+    sim::Quiet,
     tls::{SelfSigned, self_signed},
 };
 use openssl::{
@@ -20,7 +13,7 @@ use openssl::{
     x509::X509,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_openssl::SslStream;
@@ -40,32 +33,8 @@ static ACCEPTOR: LazyLock<SslContext> = LazyLock::new(|| {
 
 /// The peer's end of one connection.
 pub enum Peer {
-    Tls(SslStream<Gate>),
+    Tls(SslStream<Quiet<TcpStream>>),
     Plain(TcpStream),
-}
-
-/// A socket whose FIN is sent apart from close_notify.
-pub struct Gate {
-    tcp: TcpStream,
-    open: bool,
-}
-
-impl AsyncRead for Gate {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Gate {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
-    }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if self.open { Pin::new(&mut self.tcp).poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
-    }
 }
 
 /// How a peer ends its direction.
@@ -135,16 +104,14 @@ impl Peer {
                 self.read_to_end().await;
             }
             (Peer::Tls(tls), End::Fin) => {
-                let gate = tls.get_mut();
-                gate.open = true;
-                let _ = gate.tcp.shutdown().await;
+                let _ = tls.get_mut().0.shutdown().await;
                 self.read_to_end().await;
             }
             (Peer::Plain(tcp), End::CloseNotify | End::Fin) => {
                 let _ = tcp.shutdown().await;
                 self.read_to_end().await;
             }
-            (Peer::Tls(tls), End::Reset) => reset(&tls.get_ref().tcp),
+            (Peer::Tls(tls), End::Reset) => reset(&tls.get_ref().0),
             (Peer::Plain(tcp), End::Reset) => reset(tcp),
         }
     }
@@ -193,8 +160,7 @@ impl Server {
                     tcp.set_nodelay(true).unwrap();
                     let peer = match tls {
                         true => {
-                            let gate = Gate { tcp, open: false };
-                            let mut tls = SslStream::new(Ssl::new(&ACCEPTOR).unwrap(), gate).unwrap();
+                            let mut tls = SslStream::new(Ssl::new(&ACCEPTOR).unwrap(), Quiet(tcp)).unwrap();
                             if Pin::new(&mut tls).accept().await.is_err() {
                                 return;
                             }

@@ -42,6 +42,7 @@ impl RequestBody {
         if let Some(turn) = self.turn.take() {
             let desk = turn.desk().clone();
             drop(turn);
+            // On another thread hyper's own wake-up may have been answered before this was dropped.
             desk.wake();
         }
     }
