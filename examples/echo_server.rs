@@ -15,7 +15,7 @@ use actix::Addr;
 use common::{
     command::{self, Early},
     echo::Echo,
-    report,
+    identity, report,
 };
 use exeunt::{Listen, Progress, Run, ServerTls, StopPlan, Subscribe, Subscription, Supervisor};
 use serde::Serialize;
@@ -100,20 +100,6 @@ impl Options {
         let mut addresses = addresses.map_err(|error| unknown(error.to_string()))?;
         addresses.next().ok_or_else(|| unknown("the name has none".into()))
     }
-
-    /// The configuration, and what a client has to trust if the certificate is our own making.
-    fn tls(&self) -> Result<(ServerTls, Option<String>), Early> {
-        if let Some((cert, key)) = &self.identity {
-            return Ok((ServerTls::builder().identity_files(cert, key).build()?, None));
-        }
-        let mut names = vec!["localhost", "127.0.0.1", "::1"];
-        if !names.contains(&self.host.as_str()) {
-            names.push(&self.host);
-        }
-        let signed = exeunt::tls::self_signed(&names)?;
-        let tls = ServerTls::builder().identity_pem(&signed.certificate_pem, &signed.key_pem).build()?;
-        Ok((tls, Some(signed.ca_pem)))
-    }
 }
 
 fn main() -> ExitCode {
@@ -126,7 +112,7 @@ fn echo_server() -> Result<ExitCode, Early> {
         Some(socket) => On::Socket(socket),
         None => On::Address(options.address()?),
     };
-    let (tls, ca) = options.tls()?;
+    let (tls, ca) = identity::server_tls(options.identity.as_ref(), &options.host)?;
     command::log("warn");
 
     let mut supervisor = Supervisor::new().max_connections(options.max_connections);

@@ -42,6 +42,7 @@
 //! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
 //! | configure TLS | [`ClientTls`], [`ServerTls`] |
 //! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
+//! | test one's own shutdown | the module `sim`, with the feature of that name |
 //! | watch | [`Roll`], [`Subscribe`], `tracing`, the feature `metrics` |
 //!
 //! # Features
@@ -54,6 +55,7 @@
 //! | `json` | no | `http`, and JSON bodies: `http::Body::json`, `http::Response::json` |
 //! | `charset` | no | `http`, and text in the charset that its peer names; without it UTF-8 and US-ASCII, and an error for all others |
 //! | `compression` | no | `gzip`, `deflate`, `brotli` and `zstd`, of which each is a feature, too: `http`, and responses in this encoding are decoded, up to a limit |
+//! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |
 #![deny(unsafe_code)]
@@ -81,6 +83,9 @@ pub mod http;
 mod system;
 
 mod telling;
+
+#[cfg(feature = "sim")]
+pub mod sim;
 
 #[cfg(test)]
 mod model;

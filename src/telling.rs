@@ -8,6 +8,9 @@
 //! | `exeunt_connections_lost_total` | counter | `role`, `phase`, `reason` |
 //! | `exeunt_connection_age_seconds` | histogram | `role`, `reason` |
 //! | `exeunt_bytes_total` | counter | `direction`: `in`, `out`, `unsent` |
+//! | `exeunt_http_requests_total` | counter | `method`, `status`: `2xx` and so on, or `none` |
+//! | `exeunt_http_first_byte_seconds` | histogram | the same: to the head of the response, redirects and retries included |
+//! | `exeunt_http_retries_total` | counter | `method` |
 
 use crate::{
     fate::{Lost, Reason, Role},
@@ -60,6 +63,20 @@ pub(crate) fn moved(_role: Role, _from: Phase, _to: Phase) {
     metered::moved(_role, _from, _to);
 }
 
+/// A request of a session's has its response, or none. `took`: to the head of the response.
+#[cfg(feature = "http")]
+pub(crate) fn requested(_method: &http::Method, _status: Option<http::StatusCode>, _took: std::time::Duration) {
+    #[cfg(feature = "metrics")]
+    metered::requested(_method, _status, _took);
+}
+
+/// A request is asked again.
+#[cfg(feature = "http")]
+pub(crate) fn retried(_method: &http::Method) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("exeunt_http_retries_total", "method" => metered::method(_method)).increment(1);
+}
+
 #[cfg(feature = "metrics")]
 mod metered {
     use metrics::{Gauge, counter, gauge, histogram};
@@ -93,6 +110,30 @@ mod metered {
         if to == Phase::Open {
             counter!("exeunt_connections_connected_total", "role" => role.as_str()).increment(1);
         }
+    }
+
+    /// The methods that HTTP has; anything else is one word, so that a peer's or a user's invention makes no new series.
+    #[cfg(feature = "http")]
+    pub(super) fn method(method: &http::Method) -> &'static str {
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"]
+            .into_iter()
+            .find(|known| *known == method.as_str())
+            .unwrap_or("other")
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn requested(asked: &http::Method, status: Option<http::StatusCode>, took: std::time::Duration) {
+        let status = match status.map(|status| status.as_u16() / 100) {
+            Some(1) => "1xx",
+            Some(2) => "2xx",
+            Some(3) => "3xx",
+            Some(4) => "4xx",
+            Some(5) => "5xx",
+            Some(_) => "other",
+            None => "none",
+        };
+        counter!("exeunt_http_requests_total", "method" => method(asked), "status" => status).increment(1);
+        histogram!("exeunt_http_first_byte_seconds", "method" => method(asked), "status" => status).record(took);
     }
 
     pub(super) fn lost(lost: &Lost) {

@@ -47,7 +47,7 @@ mod files;
 mod handshakes;
 #[path = "peers/midstream.rs"]
 mod midstream;
-#[path = "peers/process.rs"]
+#[path = "common/process.rs"]
 mod process;
 #[path = "peers/relay.rs"]
 mod relay;

@@ -5,5 +5,6 @@
 
 pub mod command;
 pub mod echo;
+pub mod identity;
 #[cfg(feature = "serde")]
 pub mod report;

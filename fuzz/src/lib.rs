@@ -2,7 +2,8 @@
 //!
 //! A panic anywhere in the library is a finding, also one that the library would have caught: libFuzzer's hook aborts before the unwinding.
 
-#[path = "../../tests/common/quiet.rs"]
+// The file, and not the feature `sim`, which would turn tokio's `test-util` on.
+#[path = "../../src/tls/quiet.rs"]
 mod quiet;
 pub mod stage;
 pub mod talk;

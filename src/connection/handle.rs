@@ -43,6 +43,11 @@ impl<P: Protocol> Handle<P> {
         self.entry.phase()
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
     /// How it ended, once it has.
     pub fn lost(&self) -> Option<Lost> {
         self.entry.lost().cloned()

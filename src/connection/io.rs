@@ -121,6 +121,11 @@ impl<P: Protocol> Io<'_, P> {
         self.link.close(Close::default(), Some(reason));
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn abort_for(&mut self, reason: Reason) {
+        self.link.abort(reason);
+    }
+
     pub(crate) fn link(&mut self) -> &mut Link {
         self.link
     }

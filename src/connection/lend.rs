@@ -55,6 +55,11 @@ impl<P: Protocol> Io<'_, P> {
         self.link.driven = true;
     }
 
+    /// Whether something may have come that was not read. `false`: nothing, and `cx` is woken when something does.
+    pub(crate) fn is_readable(&mut self, cx: &mut Context<'_>) -> bool {
+        self.link.stream.as_ref().is_none_or(|stream| stream.poll_readable(cx).is_ready())
+    }
+
     /// Lends the stream for the length of `call`. Only while the connection is open: afterwards bytes are the close recipe's.
     pub(crate) fn lend<R>(
         &mut self,
@@ -77,6 +82,18 @@ impl<P: Protocol> Io<'_, P> {
         let answer = call(cx);
         drop(loan);
         Some(answer)
+    }
+}
+
+impl Link {
+    /// How many bytes the peer has sent, ever.
+    pub(crate) fn received(&self) -> u64 {
+        self.bytes_in
+    }
+
+    /// Whether the socket has taken all. After a loan it says the same of the library's own buffer: as long as nothing waits here, a write of the library's is taken, too.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty()
     }
 }
 

@@ -52,6 +52,15 @@ pub(crate) struct Link {
     /// The kill of a stop bounds the linger.
     pub(super) kill_at: Option<Instant>,
     pub(super) timer: Timer,
+    pub(crate) milestones: Milestones,
+}
+
+/// When the connection came how far, as far as it has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Milestones {
+    pub(crate) resolved: Option<Instant>,
+    pub(crate) dialed: Option<Instant>,
+    pub(crate) secured: Option<Instant>,
 }
 
 /// A write that waits for room below the high-water mark.
@@ -91,6 +100,7 @@ impl Link {
             linger_cap: None,
             kill_at: None,
             timer: Timer::default(),
+            milestones: Milestones::default(),
         }
     }
 
@@ -104,6 +114,11 @@ impl Link {
         tracing::debug!(%from, to = %next, ?event, "phase");
         self.phase_since = now;
         self.progress = now;
+        match event {
+            Event::Dialed => self.milestones.dialed = Some(now),
+            Event::Secured => self.milestones.secured = Some(now),
+            _ => {}
+        }
         if next != Phase::Lost {
             // The roll says `Lost` only when the socket is gone: see `Connection::finish`.
             self.entry.set_phase(next, now);
@@ -159,7 +174,13 @@ impl Link {
         self.on(event);
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
     /// What has ended it, if anything but a plain close of ours has.
+    #[cfg(feature = "http")]
     pub(crate) fn cause(&self) -> Option<&Reason> {
         self.life.cause.as_ref()
     }

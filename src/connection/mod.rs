@@ -43,6 +43,8 @@ pub use handle::{Ended, Handle};
 pub use io::Io;
 #[cfg(feature = "http")]
 pub(crate) use lend::Lent;
+#[cfg(feature = "http")]
+pub(crate) use link::Milestones;
 pub use messages::{Abort, Close, Flush, GetInfo, HalfClose, Info, PauseReading, ResumeReading, Write, WriteError};
 pub(crate) use options::option_setters;
 pub use options::{LateData, Options};

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::{link::Link, stream::Stream};
 use crate::{
-    dial::{DialOptions, Resolver, Target, dial},
+    dial::{DialOptions, Dialed, Resolver, Target, reach},
     fate::{HandshakeFailure, Reason},
     lifecycle::{Event, Phase},
     tls::{ClientTls, PlainStream, ServerTls, Socket, TlsStream},
@@ -25,7 +25,7 @@ pub(crate) enum Start {
     /// The same on its way to another thread, whose reactor is given it at the first poll.
     Moved { socket: std::net::TcpStream, secure: Secure },
     /// A dial under way.
-    Dialing { dial: BoxFuture<'static, Result<Socket, Reason>>, secure: Secure },
+    Dialing { dial: BoxFuture<'static, Result<Dialed, Reason>>, secure: Secure },
     /// The socket was taken: its stream is in the link.
     Done,
 }
@@ -114,7 +114,7 @@ impl Start {
     /// Dials or takes the socket, then shakes hands. Ready when the phase has moved on.
     pub(super) fn poll(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<()> {
         match link.life.phase {
-            Phase::Dialing => match ready!(self.poll_socket(cx)) {
+            Phase::Dialing => match ready!(self.poll_socket(link, cx)) {
                 Ok(stream) => {
                     if let Some(address) = stream.peer_addr() {
                         link.entry.set_address(address);
@@ -124,7 +124,7 @@ impl Start {
                 }
                 Err(reason) => link.fail(reason),
             },
-            Phase::Handshaking if link.stream.is_none() => match ready!(self.poll_socket(cx)) {
+            Phase::Handshaking if link.stream.is_none() => match ready!(self.poll_socket(link, cx)) {
                 Ok(stream) => {
                     if let Some(address) = stream.peer_addr() {
                         link.entry.set_address(address);
@@ -148,14 +148,12 @@ impl Start {
         Poll::Ready(())
     }
 
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, Reason>> {
+    fn poll_socket(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<Stream, Reason>> {
         loop {
             match std::mem::replace(self, Start::Done) {
                 Start::Dial { target, options, resolver, secure } => {
-                    let dial = Box::pin(async move {
-                        let socket = dial(&target, &options, &resolver).await.map_err(Reason::DialFailed)?;
-                        Ok(Socket::from(socket))
-                    });
+                    let dial =
+                        Box::pin(async move { reach(&target, &options, &resolver).await.map_err(Reason::DialFailed) });
                     *self = Start::Dialing { dial, secure };
                 }
                 Start::Dialing { mut dial, secure } => {
@@ -163,7 +161,10 @@ impl Start {
                         *self = Start::Dialing { dial, secure };
                         return Poll::Pending;
                     };
-                    return Poll::Ready(socket.and_then(|socket| secure.stream(socket)));
+                    return Poll::Ready(socket.and_then(|dialed| {
+                        link.milestones.resolved = Some(dialed.resolved);
+                        secure.stream(dialed.socket)
+                    }));
                 }
                 Start::Moved { socket, secure } => {
                     let socket = tokio::net::TcpStream::from_std(socket).map_err(io_reason);

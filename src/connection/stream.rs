@@ -53,6 +53,12 @@ impl Stream {
         either!(self, stream => stream.poll_fill(cx, buf))
     }
 
+    /// Ready when something may have come. What a TLS library still holds does not count: it is polled until it has nothing.
+    #[cfg(feature = "http")]
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        either!(self, stream => stream.poll_readable(cx))
+    }
+
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, StreamFailure>> {
         either!(self, stream => stream.poll_write(cx, bytes))
     }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Fires when a deadline that may move has passed.
 ///
 /// Deadlines mostly move later (each byte moves the idle timeout). So the timer stays where it was set and looks again when it fires; only a nearer deadline resets it. A
-/// timer whose deadline has gone away fires once more for nothing and is then dropped.
+/// timer whose deadline has gone away is left alone: it wakes the task once more for nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -19,6 +19,9 @@ pub(crate) struct Timer {
 impl Timer {
     /// Whether `deadline` has passed. Otherwise the task is woken when it does.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> bool {
+        if deadline.is_none() && self.sleep.as_ref().is_none_or(|sleep| !sleep.is_elapsed()) {
+            return false;
+        }
         loop {
             let Some(sleep) = &mut self.sleep else {
                 let Some(deadline) = deadline else { return false };

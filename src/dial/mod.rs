@@ -3,6 +3,8 @@
 mod options;
 mod race;
 mod resolve;
+#[cfg(feature = "sim")]
+pub(crate) mod seam;
 mod target;
 
 use std::{
@@ -13,14 +15,38 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
 
-use crate::fate::DialFailure;
+use crate::{fate::DialFailure, tls::Socket};
 
 pub(crate) use options::tune;
 pub use options::{DialOptions, Keepalive};
 pub use resolve::{Resolver, StaticResolver, SystemResolver};
 pub use target::{Target, TargetError};
+
+/// Connects to the target: to a simulated one in a simulation, else by [`dial`].
+pub(crate) async fn reach(
+    target: &Target,
+    options: &DialOptions,
+    resolver: &Arc<dyn Resolver>,
+) -> Result<Dialed, DialFailure> {
+    #[cfg(feature = "sim")]
+    if let Some(socket) = seam::reach(target) {
+        let resolved = Instant::now();
+        return Ok(Dialed { socket: socket.await?, resolved });
+    }
+    let (socket, resolved) = dial(target, options, resolver).await?;
+    Ok(Dialed { socket: socket.into(), resolved })
+}
+
+/// A connected socket, and when its addresses were known.
+pub(crate) struct Dialed {
+    pub(crate) socket: Socket,
+    pub(crate) resolved: Instant,
+}
 
 /// Connects to the target.
 ///
@@ -29,11 +55,11 @@ pub use target::{Target, TargetError};
 ///
 /// # Errors
 /// The name has no address that can be tried (told as [`DialFailure::Resolve`]), or every address failed.
-pub(crate) async fn dial(
+async fn dial(
     target: &Target,
     options: &DialOptions,
     resolver: &Arc<dyn Resolver>,
-) -> Result<TcpStream, DialFailure> {
+) -> Result<(TcpStream, Instant), DialFailure> {
     let addresses = match resolve::literal(&target.host, target.port) {
         Some(address) => Ok(vec![address]),
         None => resolver.resolve(&target.host, target.port).await.map_err(|error| error.to_string()),
@@ -41,8 +67,10 @@ pub(crate) async fn dial(
     let addresses = addresses
         .and_then(|addresses| usable(addresses, options.local_address))
         .map_err(|message| DialFailure::Resolve { host: target.host.clone(), message })?;
+    let resolved = Instant::now();
     race::race(&addresses, options.attempt_delay, |address| connect(address, options))
         .await
+        .map(|socket| (socket, resolved))
         .map_err(|attempts| DialFailure::Connect { attempts })
 }
 

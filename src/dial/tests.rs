@@ -8,6 +8,11 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::fate::Attempt;
 
+/// The socket alone.
+async fn dial(target: &Target, options: &DialOptions, resolver: &Arc<dyn Resolver>) -> Result<TcpStream, DialFailure> {
+    super::dial(target, options, resolver).await.map(|(socket, _)| socket)
+}
+
 /// Answers every name with these addresses, ports and all.
 struct Answer(Vec<SocketAddr>);
 

@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use actix::{Handler, Message};
 use bytes::BytesMut;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
@@ -31,9 +32,10 @@ use super::{
     incoming::{Fate, words},
 };
 use crate::{
-    connection::{Io, Lent, Protocol, ProtocolError},
+    connection::{Connection, Io, Lent, Milestones, Protocol, ProtocolError},
     fate::Lost,
     lifecycle::Phase,
+    ticket::Entry,
 };
 
 /// Speaks HTTP/1.1 as a client: see [`Exchange`](super::Exchange).
@@ -59,11 +61,15 @@ pub struct HttpClient {
     draining: bool,
     /// Whether the last word to whoever watches was that it is idle.
     idle: bool,
+    /// hyper was polled since the last exchange and waits for the next.
+    settled: bool,
     watch: Option<Arc<dyn Watch>>,
 }
 
 /// Whoever wants to know when a connection can bear another exchange: a pool. Called from the connection's own poll.
 pub(super) trait Watch: Send + Sync {
+    /// It is open; `since`: when it came how far.
+    fn opened(&self, entry: &Arc<Entry>, since: &Milestones);
     /// Nothing is under way: the next exchange would begin at once.
     fn idle(&self);
     /// It bears no further exchange.
@@ -113,6 +119,7 @@ impl HttpClient {
             fate: Fate::default(),
             draining: false,
             idle: false,
+            settled: false,
             watch: None,
         }
     }
@@ -152,7 +159,12 @@ impl HttpClient {
         }
     }
 
-    /// Gives the answer to the exchange under way, if it is there. Whether anything changed.
+    /// Nothing is under way, and hyper was polled since the last that was.
+    fn idle_at_heart(&self) -> bool {
+        self.settled && self.under_way.is_none()
+    }
+
+    /// Gives the answer to the exchange under way, if it is there. Whether whoever asked has given up, which hyper has yet to see.
     fn answer(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
         let Some(under_way) = &mut self.under_way else { return false };
         let Poll::Ready(result) = under_way.response.as_mut().poll(cx) else {
@@ -168,7 +180,7 @@ impl HttpClient {
             Ok(response) => Ok(response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict))),
             Err(error) => Err(self.failed(io, error)),
         });
-        true
+        false
     }
 
     /// Why an exchange failed, and what that means for the connection.
@@ -205,9 +217,11 @@ impl HttpClient {
             return false;
         }
         let Some(Asked { mut request, answer }) = self.asked.pop_front() else {
+            self.settled = true;
             self.fallen_idle(io);
             return false;
         };
+        self.settled = false;
         if !request.headers().contains_key(HOST)
             && let Ok(host) = HeaderValue::from_str(&io.peer().name)
         {
@@ -259,6 +273,19 @@ impl HttpClient {
     }
 }
 
+/// Asks a connection to say again that it is idle, if it is.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Nudge;
+
+impl Handler<Nudge> for Connection<HttpClient> {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, context: &mut Self::Context) {
+        self.parts(context).0.idle = false;
+    }
+}
+
 fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
@@ -271,6 +298,10 @@ fn is_unexpected(error: &hyper::Error) -> bool {
 impl Protocol for HttpClient {
     fn connected(&mut self, io: &mut Io<'_, Self>) {
         io.drive();
+        if let Some(watch) = &self.watch {
+            let link = io.link();
+            watch.opened(link.entry(), &link.milestones);
+        }
         if let Err(words) = self.speak() {
             io.fail(ProtocolError::new(words));
         }
@@ -296,18 +327,24 @@ impl Protocol for HttpClient {
         if matches!(self.state, State::Done) {
             return self.give_back();
         }
+        // What the peer has said while the connection was idle, its close above all, is read before the next exchange begins. When nothing has come, hyper need not be asked.
+        let mut quiet = self.idle_at_heart() && !self.asked.is_empty() && !io.is_readable(cx);
         loop {
-            // Before the next exchange begins, too: what the peer has said while the connection was idle, its close above all, is read first.
-            let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
-            let answered = self.answer(io, cx);
-            if let Some(result) = done {
-                match result {
-                    Err(words) if self.fate.get().is_none() => io.fail(ProtocolError::new(words)),
-                    _ => io.close(),
+            if !std::mem::take(&mut quiet) {
+                let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
+                let given_up = self.answer(io, cx);
+                if let Some(result) = done {
+                    match result {
+                        Err(words) if self.fate.get().is_none() => io.fail(ProtocolError::new(words)),
+                        _ => io.close(),
+                    }
+                    return self.leave(io, cx);
                 }
-                return self.leave(io, cx);
+                if given_up {
+                    continue;
+                }
             }
-            if !self.begin_next(io, cx) && !answered {
+            if !self.begin_next(io, cx) {
                 return;
             }
         }

@@ -63,7 +63,6 @@ impl Encoding {
 }
 
 /// What is offered in requests: the encodings that can be undone. `None`: there are none. A request with a `Range` should not offer them, since what it then gets is a range of the encoded bytes.
-#[cfg_attr(not(test), expect(dead_code, reason = "a session offers it"))]
 pub(crate) fn accept_encoding() -> Option<HeaderValue> {
     let names: Vec<_> = Encoding::ALL.iter().map(|encoding| encoding.name()).collect();
     if names.is_empty() {

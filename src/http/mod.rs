@@ -14,19 +14,28 @@ mod decode;
 mod decoded;
 #[cfg(feature = "_decode")]
 mod decoder;
+mod error;
 mod exchange;
 mod expect;
 mod incoming;
 mod response;
+mod server;
+mod session;
 mod timed;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
-#[expect(unused_imports, reason = "a session offers it")]
 pub(crate) use decode::accept_encoding;
 pub use decoded::{BodyEnd, DecodedBody};
+pub use error::{Deadline, Error, ErrorKind, RedirectError};
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyDeadline, BodyError, ResponseBody};
-#[expect(unused_imports, reason = "a session makes it")]
 pub(crate) use response::ResponseContext;
 pub use response::{Response, StatusError};
+pub use server::{FromFn, HttpServer, IntoResponse, RequestBody, Respond, ServerOptions, serve};
+#[cfg(feature = "tower")]
+pub use server::{Tower, serve_tower};
+pub use session::{
+    Fetch, Fetched, Hooks, Limits, Moment, PoolState, RequestBuilder, RequestId, Retry, Session, SessionActor,
+    SessionBuilder, Timeouts,
+};

@@ -71,7 +71,6 @@ pub(crate) struct ResponseContext {
 }
 
 impl Response {
-    #[cfg_attr(not(test), expect(dead_code, reason = "a session makes it"))]
     pub(crate) fn new<B>(mut head: Parts, body: B, context: ResponseContext) -> Self
     where
         B: Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,

@@ -254,4 +254,9 @@ impl Stop {
     pub fn now() -> Self {
         Stop::by(StopPlan::now())
     }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn into_plan(self) -> Option<StopPlan> {
+        self.plan
+    }
 }

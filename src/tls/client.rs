@@ -95,6 +95,12 @@ impl ClientTls {
         Ok((ssl, key))
     }
 
+    /// Tells one configuration from another, for as long as it lives: clones are the same.
+    #[cfg(feature = "http")]
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// To be called when a connection failed under TLS.
     pub(super) fn forget(&self, key: &Key) {
         if let Some(sessions) = &self.0.sessions {

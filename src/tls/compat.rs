@@ -111,6 +111,30 @@ pub(crate) fn give_back_buffers(ssl: &SslRef) {
     let _ = ssl;
 }
 
+/// What a simulated peer does to its own stream, at a moment that suits nobody. Sent with the next handshake call or write.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awkward {
+    /// New keys for what we write (TLS 1.3), and for what the other writes if it is asked for them.
+    KeyUpdate { asks: bool },
+    /// One more session ticket (a server's, TLS 1.3).
+    Ticket,
+    /// A new handshake on the old connection (TLS 1.2).
+    Renegotiation,
+}
+
+/// Whether the library does that now: not in another version of TLS, nor in the middle of a write, and AWS-LC not at all: its bindings lack the calls, and its symbols bear a version.
+#[cfg(feature = "sim")]
+pub(crate) fn awkward(ssl: &SslRef, what: Awkward) -> bool {
+    #[cfg(not(feature = "aws-lc"))]
+    return openssl_only::awkward(ssl, what);
+    #[cfg(feature = "aws-lc")]
+    {
+        let _ = (ssl, what);
+        false
+    }
+}
+
 #[cfg(not(feature = "aws-lc"))]
 mod openssl_only {
     //! The few calls that the bindings lack. Declared by hand, with the types of `<openssl/ssl.h>`: the symbols come from the library that `openssl-sys` links.
@@ -173,5 +197,34 @@ mod openssl_only {
             // bytes of a record wait in a buffer, and sets its buffers up again when it needs them.
             unsafe { SSL_free_buffers(as_ptr(ssl)) };
         }
+    }
+
+    #[cfg(feature = "sim")]
+    #[allow(unsafe_code)]
+    // SAFETY: the signatures are those of OpenSSL 1.1.1 to 3.6, of the second of 3.0 to 3.6.
+    unsafe extern "C" {
+        fn SSL_key_update(ssl: *mut c_void, kind: c_int) -> c_int;
+        fn SSL_new_session_ticket(ssl: *mut c_void) -> c_int;
+        fn SSL_renegotiate(ssl: *mut c_void) -> c_int;
+    }
+
+    #[cfg(feature = "sim")]
+    #[allow(unsafe_code)]
+    pub(super) fn awkward(ssl: &SslRef, what: super::Awkward) -> bool {
+        use super::Awkward::{KeyUpdate, Renegotiation, Ticket};
+        // SAFETY: `ssl` is a live `SSL` that no other thread uses: whoever calls holds its stream by `&mut`. Each call sets a flag, or refuses.
+        let done = unsafe {
+            match what {
+                // SSL_KEY_UPDATE_REQUESTED and SSL_KEY_UPDATE_NOT_REQUESTED.
+                KeyUpdate { asks } => SSL_key_update(as_ptr(ssl), c_int::from(asks)),
+                Ticket => SSL_new_session_ticket(as_ptr(ssl)),
+                Renegotiation => SSL_renegotiate(as_ptr(ssl)),
+            }
+        };
+        if done != 1 {
+            // What it left in the thread's queue would be taken for the error of another connection's next call.
+            drop(openssl::error::ErrorStack::get());
+        }
+        done == 1
     }
 }

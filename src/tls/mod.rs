@@ -10,6 +10,8 @@
 //!
 //! What is not here: no timer, no task, no buffer of application bytes, and nothing that waits. Whoever owns a stream polls it and sets the deadlines.
 
+#[cfg(feature = "sim")]
+mod bare;
 mod client;
 mod compat;
 mod error;
@@ -22,6 +24,8 @@ mod name;
 mod options;
 mod pem;
 mod plain;
+#[cfg(feature = "sim")]
+mod quiet;
 mod resume;
 mod server;
 mod socket;
@@ -29,7 +33,11 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "sim")]
+pub(crate) use bare::{BareStream, BareTls};
 pub use client::{ClientTls, ClientTlsBuilder};
+#[cfg(feature = "sim")]
+pub(crate) use compat::Awkward;
 pub use error::TlsConfigError;
 pub(crate) use failure::StreamFailure;
 pub use generate::{SelfSigned, self_signed};
@@ -37,6 +45,8 @@ pub use info::{Certificate, TlsInfo};
 pub use options::TlsVersion;
 pub(crate) use options::alpn_wire;
 pub(crate) use plain::PlainStream;
+#[cfg(feature = "sim")]
+pub use quiet::Quiet;
 pub use server::{ServerTls, ServerTlsBuilder};
 pub use socket::{Duplex, Socket};
 pub(crate) use stream::{ReadEvent, TlsStream};

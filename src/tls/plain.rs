@@ -96,6 +96,11 @@ impl PlainStream {
         Poll::Ready(())
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_readable(cx)
+    }
+
     pub(crate) fn fin_seen(&self) -> bool {
         self.fin_seen
     }

@@ -49,6 +49,16 @@ impl Socket {
         }
     }
 
+    /// Ready when something may have come; a socket that cannot tell says so always.
+    #[cfg(feature = "http")]
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // An error is something that has come.
+            Socket::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
+            Socket::Boxed(_) => Poll::Ready(()),
+        }
+    }
+
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
         match self {
             Socket::Tcp(tcp) => Pin::new(tcp),

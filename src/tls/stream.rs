@@ -208,6 +208,11 @@ impl TlsStream {
         Poll::Ready(flushed.map_err(|failure| self.write_broken.insert(failure).clone()))
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.tls.get_ref().socket().poll_readable(cx)
+    }
+
     /// Whether the peer's FIN was read. After its close_notify nobody reads on, so it stays `false` for a clean end.
     pub(crate) fn fin_seen(&self) -> bool {
         self.tls.get_ref().fin_seen()

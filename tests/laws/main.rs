@@ -2,8 +2,6 @@
 //!
 //! The peers here are a bare `tokio_openssl::SslStream` that can misbehave, or a connection of our own. Peers that we did not write are in `tests/peers`.
 
-#[path = "../common/quiet.rs"]
-mod quiet;
 mod stage;
 
 mod closing;

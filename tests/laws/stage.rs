@@ -6,7 +6,7 @@ use actix::{Actor, Addr, Context, Handler};
 use bytes::{Bytes, BytesMut};
 use exeunt::{
     Adopt, Books, ClientTls, Connected, Connection, Data, Draining, Eof, Events, Handle, Io, Ledger, Lost, Owner,
-    Protocol, ProtocolError, ServerTls, Socket, Stop, StopPlan, Supervisor, tls::SelfSigned,
+    Protocol, ProtocolError, ServerTls, Socket, Stop, StopPlan, Supervisor, sim::Quiet, tls::SelfSigned,
 };
 use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
 use tokio::{
@@ -14,8 +14,6 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_openssl::SslStream;
-
-use crate::quiet::Quiet;
 
 pub fn signed() -> &'static SelfSigned {
     static SIGNED: OnceLock<SelfSigned> = OnceLock::new();

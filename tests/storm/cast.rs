@@ -7,11 +7,13 @@ use actix::{
     dev::{MessageResponse, OneshotSender},
 };
 use bytes::BytesMut;
-use exeunt::{Close, Connected, Data, Draining, EndOfStream, Eof, Events, Handle, Io, Lost, Protocol, ProtocolError};
+use exeunt::{
+    Close, Connected, Data, Draining, EndOfStream, Eof, Events, Handle, Io, Lost, Protocol, ProtocolError, Reason,
+    sim::at,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    dice,
     plan::{Callback, ChaosPlan, OwnerPlan},
     script::{By, Fate, Script, What, who},
 };
@@ -27,6 +29,7 @@ pub struct Recorder {
     pub plan: OwnerPlan,
     pub script: Script,
     pub kept: Vec<Handle<Events>>,
+    pub hushes_truncations: bool,
 }
 
 impl Actor for Recorder {
@@ -80,7 +83,7 @@ impl Recorder {
         match self.plan.slow {
             None if self.plan.forgets => Done::Dropped,
             None => Done::Now,
-            Some((least, more)) => Done::Later(Duration::from_millis(least + dice::at(more, self.script.now()) % more)),
+            Some((least, more)) => Done::Later(Duration::from_millis(least + at(more, self.script.now()) % more)),
         }
     }
 }
@@ -127,6 +130,9 @@ impl Handler<Lost> for Recorder {
     type Result = ();
     fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
         self.kept.retain(|kept| kept.id() != lost.id);
+        if self.hushes_truncations && lost.reason == Reason::Truncated {
+            return;
+        }
         self.script.tell(who(&lost.peer.name), By::Owner(self.me), What::Lost(Box::new(lost)));
     }
 }

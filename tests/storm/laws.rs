@@ -1,6 +1,6 @@
 //! The judge: every law that can be held against a script.
 
-use exeunt::{Lost, Phase, Reason, Verdict};
+use exeunt::{Lost, Phase, Reason, Verdict, sim::agrees};
 
 use crate::{
     cast::PLANNED,
@@ -172,18 +172,14 @@ impl<'a> Judge<'a> {
 
     /// Law 5, and that reason and proof agree.
     fn reason(&mut self, who: usize, lost: &Lost) {
-        let (proof, unsent) = (lost.proof, lost.bytes_unsent);
-        let agrees = match &lost.reason {
-            Reason::Closed => proof.close_notify_sent && proof.close_notify_received && unsent == 0,
-            Reason::ClosedByPeer => proof.close_notify_received && unsent == 0,
-            Reason::Unanswered => proof.close_notify_sent && !proof.close_notify_received && unsent == 0,
-            Reason::Truncated => proof.fin_seen && !proof.close_notify_received,
-            Reason::Abandoned => self.outcome.torn,
-            Reason::Cancelled => lost.phase < Phase::Open,
-            Reason::Panicked(words) => words == PLANNED,
-            _ => true,
-        };
-        self.hold(agrees && lost.phase != Phase::Lost, || format!("law 5: s{who}: {lost} with {proof:?}"));
+        let proof = lost.proof;
+        let agrees = agrees(lost)
+            && match &lost.reason {
+                Reason::Abandoned => self.outcome.torn,
+                Reason::Panicked(words) => words == PLANNED,
+                _ => true,
+            };
+        self.hold(agrees, || format!("law 5: s{who}: {lost} with {proof:?}"));
         let saw = |clean| self.lines(who).any(|line| line.what == What::Eof { clean });
         let (clean_end, cut_short) = (saw(true), saw(false));
         let clean = matches!(lost.reason, Reason::Closed | Reason::ClosedByPeer);
@@ -259,7 +255,7 @@ impl<'a> Judge<'a> {
     fn replies(&mut self, who: usize) {
         let echoes = match (&self.plan.pairs[who / 2].other, self.side(who ^ 1).map(|side| &side.speaks)) {
             (_, Some(Speaks::Chaos(chaos))) => chaos.echoes && chaos.ticks.is_none() && self.plays_no_write(who ^ 1),
-            (Other::Bare(bare), _) => bare.echoes && bare.does.is_empty(),
+            (Other::Bare(bare), _) => bare.echoes && bare.manners.does.is_empty(),
             _ => false,
         };
         if echoes && self.plays_no_write(who) {
@@ -280,7 +276,7 @@ impl<'a> Judge<'a> {
         let books = &self.stage().books;
         let totals = books.ledger().totals;
         self.hold(books.outstanding() == 0, || format!("law 1: {} tickets are left", books.outstanding()));
-        self.hold(totals.admitted == totals.lost && totals.lost == totals.by_reason.values().sum(), || {
+        self.hold(totals.admitted == totals.lost && totals.lost == totals.by_reason.values().sum::<u64>(), || {
             format!("law 9: the totals do not add up: {totals:?}")
         });
         let ended = (0..self.plan.pairs.len() * 2).filter(|who| !self.tellings(*who).is_empty()).count() as u64;

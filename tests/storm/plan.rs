@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use exeunt::{LateData, Options, StopPlan};
-
-use crate::{
-    dice::Dice,
-    pipe::{Fault, Weather},
+use exeunt::{
+    LateData, Options, StopPlan,
+    sim::{Act, Dice, Manners, Weather},
 };
 
 #[derive(Clone, Debug)]
@@ -19,6 +17,8 @@ pub struct Plan {
     /// In the order of their moments. Empty: one when everybody has done everything, or none before the teardown.
     pub stops: Vec<(Duration, StopPlan)>,
     pub teardown: Option<Duration>,
+    /// A planted fault, for what has to be found: owners are not told of truncations.
+    pub hushes_truncations: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub enum Speaks {
     Chaos(ChaosPlan),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Asks {
     Awaits,
     DoSends,
@@ -130,23 +130,8 @@ pub enum Callback {
 
 #[derive(Clone, Debug)]
 pub struct Bare {
-    /// Reads at most so much at a time, with a pause after it. `None`: nothing at all.
-    pub reads: Option<(usize, Duration)>,
     pub echoes: bool,
-    /// Answers a close_notify with its own, and with a FIN.
-    pub answers: bool,
-    pub fins: bool,
-    pub does: Vec<(Duration, BareOp)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum BareOp {
-    Write(usize),
-    CloseNotify,
-    Fin,
-    /// Bytes below TLS: after a close_notify, data that nobody should look at.
-    Garbage,
-    Drop,
+    pub manners: Manners,
 }
 
 impl Plan {
@@ -160,11 +145,13 @@ impl Plan {
         let teardown = dice.percent(15).then(|| dice.millis(span * 3 / 2 + 10));
         let mut stops: Vec<_> = match dice.below(100) {
             0..25 => vec![],
-            25..75 => vec![(dice.millis(span * 3 / 2 + 10), stop_plan(dice))],
+            // In the midst of the handshakes.
+            25..35 => vec![(dice.millis(10), stop_plan(dice))],
+            35..75 => vec![(dice.millis(span * 3 / 2 + 10), stop_plan(dice))],
             _ => (0..2 + dice.below(2)).map(|_| (dice.millis(span * 3 / 2 + 10), stop_plan(dice))).collect(),
         };
         stops.sort_by_key(|(at, _)| *at);
-        Plan { instant, limit, owners, pairs, stops, teardown }
+        Plan { instant, limit, owners, pairs, stops, teardown, hushes_truncations: false }
     }
 }
 
@@ -209,52 +196,16 @@ fn pair(dice: &mut Dice, span: u64, owners: usize, instant: bool) -> Pair {
         50..95 => Other::Bare(bare(dice, span)),
         _ => Other::Nobody(dice.percent(60).then(|| dice.millis(15_000))),
     };
-    let (mut there, mut back) = (weather(dice, span, instant), weather(dice, span, instant));
-    if let Some(fault @ (_, Fault::Reset)) = there.fault.or(back.fault) {
-        (there.fault, back.fault) = (Some(fault), Some(fault));
-    } else if matches!(back.fault, Some((_, Fault::Reset))) {
-        there.fault = back.fault;
-    }
+    let (there, mut back) = Weather::both(dice, span, instant);
     // tokio_openssl takes a flush that is not done at once for a failure.
     back.holds &= matches!(other, Other::Ours(_));
-    Pair {
-        at: if dice.percent(70) { Duration::ZERO } else { dice.millis(span) },
-        old: dice.percent(35),
-        wrong_name: dice.percent(3),
-        server,
-        there,
-        back,
-        first,
-        other,
-    }
-}
-
-fn weather(dice: &mut Dice, span: u64, instant: bool) -> Weather {
-    let fine = dice.percent(40);
-    let chop = |dice: &mut Dice| if fine || dice.percent(50) { 0 } else { dice.pick(&[50, 300, 2_000, 9_000]) };
-    let block = |dice: &mut Dice| {
-        let from = dice.millis(span);
-        (from, from + dice.millis(span))
+    let at = if dice.percent(70) { Duration::ZERO } else { dice.millis(span) };
+    let old = dice.percent(35);
+    let other = match other {
+        Other::Bare(bare) => Other::Bare(Bare { manners: Manners { old, ..bare.manners }, ..bare }),
+        other => other,
     };
-    let blocks = if fine { 0 } else { dice.below(3) };
-    Weather {
-        seed: dice.roll(),
-        instant,
-        latency: if fine { 0 } else { dice.pick(&[0, 1, 5, 40, 400]) },
-        capacity: dice.pick(&[4_096, 20_000, 65_536, 1 << 20]),
-        chop_reads: chop(dice),
-        chop_writes: chop(dice),
-        blocks: (0..blocks).map(|_| block(dice)).collect(),
-        holds: !fine && dice.percent(20),
-        drop_resets: dice.percent(40),
-        fault: dice.percent(25).then(|| {
-            let early = dice.percent(25);
-            let at = if early { dice.millis(10) } else { dice.millis(span + span / 2) };
-            let fin = Fault::Fin { writer_told: dice.percent(50) };
-            let corrupt = Fault::Corrupt { last: dice.percent(50) };
-            (at, dice.pick(&[Fault::Reset, Fault::BlackHole, fin, corrupt]))
-        }),
-    }
+    Pair { at, old, wrong_name: dice.percent(3), server, there, back, first, other }
 }
 
 fn side(dice: &mut Dice, span: u64, owners: usize) -> Side {
@@ -320,27 +271,34 @@ fn chaos(dice: &mut Dice, span: u64) -> ChaosPlan {
 }
 
 fn bare(dice: &mut Dice, span: u64) -> Bare {
-    let mut does: Vec<_> = (0..dice.below(6))
+    let mut does: Vec<_> = (0..dice.below(7))
         .map(|_| {
-            let op = match dice.below(10) {
-                0..6 => BareOp::Write(dice.bytes()),
-                6 => BareOp::CloseNotify,
-                7 => BareOp::Fin,
-                8 => BareOp::Garbage,
-                _ => BareOp::Drop,
+            let act = match dice.below(14) {
+                0..6 => Act::Write(dice.bytes()),
+                6 => Act::CloseNotify,
+                7 => Act::Fin,
+                8 => Act::Garbage,
+                9 => Act::Drop,
+                10 => Act::Ticket,
+                11 => Act::Renegotiation,
+                n => Act::KeyUpdate { asks: n == 12 },
             };
-            (dice.millis(span), op)
+            // In the handshake and right behind it, or at any time.
+            let within = if dice.percent(20) { 10 } else { span };
+            (dice.millis(within), act)
         })
         .collect();
     does.sort_by_key(|(at, _)| *at);
-    Bare {
+    let manners = Manners {
         reads: dice.percent(85).then(|| {
             let pause = if dice.percent(60) { Duration::ZERO } else { dice.millis(100) };
             (dice.pick(&[1_000, 16_384, 100_000]), pause)
         }),
-        echoes: dice.percent(50),
         answers: dice.percent(75),
         fins: dice.percent(70),
+        old: false,
+        tickets: dice.percent(30).then(|| dice.size(8)),
         does,
-    }
+    };
+    Bare { echoes: dice.percent(50), manners }
 }

@@ -1,29 +1,20 @@
 //! The play: the cast enters, acts by the plan, and leaves.
 
-use std::{
-    any::Any,
-    cell::RefCell,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{any::Any, cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr};
-use exeunt::{Books, Ledger, Lost, Owner, Progress, Remaining, Stop, StopPlan, Subscribe, Subscription, Supervisor};
+use bytes::Bytes;
+use exeunt::{
+    Books, Ledger, Lost, Owner, Progress, Remaining, Socket, Stop, StopPlan, Subscribe, Subscription, Supervisor,
+    sim::{Dice, End, Speech, peer, pipe},
+};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     task::{JoinHandle, LocalSet, spawn_local},
     time::{sleep, timeout},
 };
 
 use crate::{
-    cast::Recorder,
-    dice::Dice,
-    peer::bare,
-    pipe::{End, pipe},
+    cast::{ECHOES, Recorder},
     plan::{Other, Plan, stop_plan},
     roles::{Entrance, Way, enter},
     script::{By, Script, What, who},
@@ -63,47 +54,6 @@ pub struct Outcome {
     pub torn: bool,
 }
 
-/// An end of a pipe that says when it is closed.
-struct Watched(End, Arc<AtomicBool>);
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.1.store(true, SeqCst);
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
 /// Plays a plan to its end.
 pub fn play(seed: u64, plan: &Plan) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -133,7 +83,10 @@ impl Stage {
             .owners
             .iter()
             .enumerate()
-            .map(|(me, plan)| Recorder { me, plan: plan.clone(), script: script.clone(), kept: Vec::new() }.start())
+            .map(|(me, owner)| {
+                let (plan, script, hushes_truncations) = (owner.clone(), script.clone(), plan.hushes_truncations);
+                Recorder { me, plan, script, kept: Vec::new(), hushes_truncations }.start()
+            })
             .collect();
         let stage = Rc::new(Stage {
             script,
@@ -185,16 +138,19 @@ impl Stage {
             return enter(&self, entrance(first, pair.first, false, Way::Nowhere(after)));
         }
         let (ours, theirs) = pipe(pair.there, pair.back);
-        let watched = |who: usize, end| {
-            let gone = self.script.look().parts[who].socket_gone.clone();
-            Way::Socket(exeunt::Socket::boxed(Watched(end, gone)))
+        let watched = |who: usize, end: End| {
+            self.script.look().parts[who].socket = Some(end.gone());
+            Way::Socket(Socket::boxed(end))
         };
         enter(&self, entrance(first, pair.first, pair.server, watched(first, ours)));
         match pair.other {
             Other::Ours(side) => enter(&self, entrance(second, *side, !pair.server, watched(second, theirs))),
             // Not awaited at the end: it may be silent for ever.
             Other::Bare(plan) => {
-                drop(spawn_local(bare(second, plan, !pair.server, pair.old, theirs, self.script.clone())));
+                let speech = if plan.echoes { echo() } else { Speech::none() };
+                let script = self.script.clone();
+                let tells = move |told| script.told(second, told);
+                drop(spawn_local(peer(second, !pair.server, plan.manners, speech, theirs, tells)));
             }
             Other::Nobody(_) => {}
         }
@@ -251,4 +207,13 @@ impl Stage {
         // For owners that are slow.
         sleep(Duration::from_secs(120)).await;
     }
+}
+
+fn echo() -> Speech {
+    let mut echoes = 0;
+    Speech::new(move |heard| {
+        echoes += 1;
+        let heard = heard.split().freeze();
+        if echoes < ECHOES { heard } else { Bytes::new() }
+    })
 }

@@ -7,13 +7,13 @@ use exeunt::{
     Abort, Adopt, Call, CallError, Close, Connect, ConnectError, Connection, Ended, Events, Evict, GetInfo, HalfClose,
     HandOver, Handle, LateData, Lines, Lost, PauseReading, Protocol, Resolver, ResumeReading, Socket, Supervisor,
     Write, WriteError,
+    sim::{client_tls, server_tls},
 };
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
     cast::Chaos,
-    identity::{client_tls, server_tls},
     plan::{Asks, Op, Side, Speaks},
     play::Stage,
     script::{By, Fate, What, name},
@@ -68,16 +68,15 @@ fn ask<P: Acts>(stage: &Rc<Stage>, entrance: Entrance, protocol: P) {
     let called = if entrance.wrong_name { format!("s{who}.wrong.test") } else { name(who) };
     match way {
         Way::Nowhere(after) => {
-            stage.script.look().parts[who].socket_gone.store(true, std::sync::atomic::Ordering::SeqCst);
-            let connect = Connect::to(format!("{}:1", name(who)), protocol).tls(&client_tls(old));
+            let connect = Connect::to(format!("{}:1", name(who)), protocol).tls(&client_tls(old).unwrap());
             send(stage, who, side.clone(), connect.resolver(Nobody(after)).options(side.options));
         }
         Way::Socket(socket) if server => {
-            let adopt = Adopt::server(socket, &called, server_tls(), protocol);
+            let adopt = Adopt::server(socket, &called, &server_tls().unwrap(), protocol);
             send(stage, who, side.clone(), adopt.options(side.options));
         }
         Way::Socket(socket) => {
-            let adopt = Adopt::client(socket, called, &client_tls(old), protocol);
+            let adopt = Adopt::client(socket, called, &client_tls(old).unwrap(), protocol);
             send(stage, who, side.clone(), adopt.options(side.options));
         }
     }

@@ -2,17 +2,15 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
-use exeunt::{ConnectionId, Lost};
+use exeunt::{
+    ConnectionId, Lost,
+    sim::{DOMAIN, Gone, Told, pattern},
+};
 use tokio::time::Instant;
-
-use crate::identity::DOMAIN;
 
 /// Who tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +79,8 @@ pub struct Part {
     pub flushed: usize,
     /// Calls with their replies.
     pub calls: Vec<(String, String)>,
-    /// Set when its end of the pipe is dropped.
-    pub socket_gone: Arc<AtomicBool>,
+    /// Its end of the pipe, if it has one.
+    pub socket: Option<Gone>,
 }
 
 impl Part {
@@ -129,7 +127,7 @@ impl Script {
     pub fn tell(&self, who: usize, by: By, what: What) {
         let inner = &mut *self.look();
         if let What::Lost(lost) = &what
-            && !inner.parts[who].socket_gone.load(SeqCst)
+            && inner.parts[who].socket.as_ref().is_some_and(|socket| !socket.is_gone())
         {
             inner.wrong.push(format!("law 3: s{who} was told lost by {by:?} with its socket open: {lost}"));
         }
@@ -154,9 +152,28 @@ impl Script {
     pub fn bytes_for(&self, who: usize, len: usize) -> (usize, Bytes) {
         let inner = &mut *self.look();
         let n = inner.parts[who].sent.len();
-        let bytes: Bytes = (0..len).map(|i| (i * 7 + n * 131 + who * 29 + (i >> 8) * 13) as u8).collect();
+        let bytes = pattern(who, n, len);
         inner.parts[who].sent.push((bytes.clone(), Fate::Unknown));
         (n, bytes)
+    }
+
+    /// What a bare peer tells of itself.
+    pub fn told(&self, who: usize, told: Told) {
+        match told {
+            Told::Connected => self.tell(who, By::Bare, What::Connected),
+            Told::NoHandshake => self.tell(who, By::Bare, What::Answered("no handshake".into())),
+            Told::Received(bytes) => self.received(who, By::Bare, &bytes),
+            Told::End { clean } => self.tell(who, By::Bare, What::Eof { clean }),
+            Told::Closes => self.tell(who, By::Bare, What::Did("close_notify".into())),
+            Told::Writes(bytes) => self.look().parts[who].sent.push((bytes, Fate::Unknown)),
+            Told::Wrote(taken) => {
+                let fate = taken.map_or(Fate::Unknown, |taken| if taken { Fate::Accepted } else { Fate::Refused });
+                let parts = &mut self.look().parts;
+                parts[who].sent.last_mut().unwrap().1 = fate;
+            }
+            Told::Did(words) => self.tell(who, By::Bare, What::Did(words)),
+            other => self.wrong(format!("{other:?}")),
+        }
     }
 
     pub fn sent(&self, who: usize, n: usize, fate: Fate) {

@@ -1,4 +1,5 @@
 //! A peer's process: spoken to on its stdin, listened to on its stdout and stderr, and gone when it is dropped.
+#![allow(dead_code, reason = "two test programs share it, and neither needs all of it")]
 
 use std::{
     ffi::OsStr,

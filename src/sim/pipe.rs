@@ -6,7 +6,10 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -17,42 +20,12 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::dice;
+use super::{
+    dice,
+    weather::{Fault, Weather},
+};
 
-/// How one direction of a pipe behaves.
-#[derive(Clone, Debug, Default)]
-pub struct Weather {
-    pub seed: u64,
-    /// No latency is a latency, too; else it is a millisecond at least.
-    pub instant: bool,
-    /// At most so many milliseconds.
-    pub latency: u64,
-    /// Bytes under way at most.
-    pub capacity: usize,
-    /// The most that one read, and one write, moves: 0 for all.
-    pub chop_reads: usize,
-    pub chop_writes: usize,
-    /// When writes block: from, to.
-    pub blocks: Vec<(Duration, Duration)>,
-    /// Bytes stay behind until they are flushed, as in a socket that is not TCP.
-    pub holds: bool,
-    /// An end that is dropped with bytes unread resets, as TCP does.
-    pub drop_resets: bool,
-    pub fault: Option<(Duration, Fault)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Both directions fail at once.
-    Reset,
-    /// What is written vanishes.
-    BlackHole,
-    /// The reader sees a FIN that the writer did not send; what is written vanishes, or fails.
-    Fin { writer_told: bool },
-    /// The first or the last byte of a write is another.
-    Corrupt { last: bool },
-}
-
+#[derive(Debug)]
 struct Lane {
     weather: Weather,
     start: Instant,
@@ -154,19 +127,39 @@ fn lock(lane: &Shared) -> MutexGuard<'_, Lane> {
     lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// One end of a pipe.
+/// One end of a pipe: see [`pipe`].
+#[derive(Debug)]
 pub struct End {
+    gone: Gone,
     incoming: Shared,
     outgoing: Shared,
     reading: Nap,
     writing: Nap,
 }
 
-/// Two ends: what the first writes has the first weather.
+/// A pipe in memory, as two ends: what the first writes has the first weather.
+///
+/// It behaves as TCP does, in its good days and its bad ones: a FIN is what a shutdown or a drop sends, a reset fails both directions, what was written before either is read before it (unless the
+/// weather says otherwise). Time is tokio's, so under a paused clock it costs none.
+///
+/// ```
+/// use exeunt::sim::{Weather, pipe};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// let slow = Weather { latency: 400, chop_reads: 3, ..Weather::calm() };
+/// let (mut here, mut there) = pipe(slow, Weather::calm());
+/// here.write_all(b"exeunt").await?;
+/// let mut bytes = [0; 6];
+/// assert_eq!(there.read(&mut bytes).await?, 3);
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
 pub fn pipe(there: Weather, back: Weather) -> (End, End) {
     let start = Instant::now();
     let (there, back) = (Lane::new(there, start), Lane::new(back, start));
     let end = |incoming: &Shared, outgoing: &Shared| End {
+        gone: Gone::default(),
         incoming: incoming.clone(),
         outgoing: outgoing.clone(),
         reading: Nap::default(),
@@ -175,7 +168,25 @@ pub fn pipe(there: Weather, back: Weather) -> (End, End) {
     (end(&back, &there), end(&there, &back))
 }
 
-#[derive(Default)]
+impl End {
+    /// Tells when this end has been dropped.
+    pub fn gone(&self) -> Gone {
+        self.gone.clone()
+    }
+}
+
+/// Whether an [`End`] has been dropped: a closed socket.
+#[derive(Clone, Debug, Default)]
+pub struct Gone(Arc<AtomicBool>);
+
+impl Gone {
+    /// It has.
+    pub fn is_gone(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+}
+
+#[derive(Debug, Default)]
 struct Nap(Option<Pin<Box<Sleep>>>);
 
 impl Nap {
@@ -305,6 +316,7 @@ impl Lane {
 
 impl Drop for End {
     fn drop(&mut self) {
+        self.gone.0.store(true, SeqCst);
         let mut incoming = lock(&self.incoming);
         incoming.reader_gone = true;
         incoming.wake_writer();

@@ -1,0 +1,288 @@
+//! The protocol of an HTTP/1.1 server: hyper's connection, polled in the actor's own poll.
+
+mod desk;
+mod handler;
+mod options;
+mod request;
+mod service;
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use futures_util::{FutureExt, future::BoxFuture};
+use hyper::server::conn::http1::Connection as HyperConnection;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+pub use handler::{FromFn, IntoResponse, Respond, serve};
+#[cfg(feature = "tower")]
+pub use handler::{Tower, serve_tower};
+pub use options::ServerOptions;
+pub use request::RequestBody;
+
+use super::incoming::{Fate, words};
+use crate::{
+    connection::{Io, Lent, Protocol, ProtocolError},
+    fate::{Lost, Reason},
+    lifecycle::Phase,
+};
+use desk::Desk;
+use service::Requests;
+
+/// Speaks HTTP/1.1 as a server; made by [`serve`].
+///
+/// **In a drain** a request whose head has arrived is served to its end, with `Connection: close` unless its response had begun. A connection without one closes at once; where half a head has come, the rest is awaited for
+/// 5 s at most. Requests that a client has pipelined behind the one that is answered last are not begun, as with every `Connection: close` (RFC 9112, section 9.6).
+///
+/// **A handler** runs in the connection's own task, so it ends with the connection: it is dropped where it waits when the client is gone. What must be finished belongs into a task or an actor of its own.
+///
+/// **A response that fails** in its middle ends the connection as [`Protocol`](Reason::Protocol), and the client sees that it is short. Where only the end of the connection would say that it is whole, which is
+/// so for HTTP/1.0, that end is an abort without close_notify, whatever else has cut the response short.
+///
+/// Upgrades, `CONNECT` among them, are not supported: a 101 ends the connection.
+pub struct HttpServer<H: Respond> {
+    handler: H,
+    options: ServerOptions,
+    state: State<H>,
+    desk: Arc<Desk>,
+    fate: Fate,
+    /// No request is under way, and nothing of a response is unwritten.
+    quiet: Option<Quiet>,
+    drain: Drain,
+}
+
+enum State<H: Respond> {
+    /// Not open yet.
+    New,
+    Serving(Box<Serving<H>>),
+    /// Open no longer.
+    Done,
+}
+
+struct Serving<H: Respond> {
+    lent: Lent,
+    connection: HyperConnection<TokioIo<Lent>, Requests<H>>,
+}
+
+/// Between two requests.
+struct Quiet {
+    since: Instant,
+    /// Bytes of the next head have come, and this is since when.
+    begun: bool,
+    /// How many requests there were before.
+    calls: u64,
+    /// How many bytes they came in.
+    received: u64,
+}
+
+enum Drain {
+    No,
+    /// The reactor is given a turn, so that what the system has received for us is read before it is said that there is nothing.
+    Looking(BoxFuture<'static, ()>),
+    /// A head that has begun is awaited until then.
+    Waiting(Instant),
+    /// hyper knows.
+    Told,
+}
+
+/// How long a drain waits for the rest of a head. As long as Go's `Server.Shutdown` waits for a connection's first request.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// To a client whose head is late (RFC 9110, section 15.5.9).
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+impl<H: Respond> HttpServer<H> {
+    /// A server of one connection, with the default options. For listeners there is [`serve`].
+    pub fn new(handler: H) -> Self {
+        HttpServer {
+            handler,
+            options: ServerOptions::new(),
+            state: State::New,
+            desk: Arc::new(Desk::default()),
+            fate: Fate::default(),
+            quiet: None,
+            drain: Drain::No,
+        }
+    }
+
+    /// What the client is allowed.
+    pub fn options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Polls hyper once. `Some`: it is done with the connection.
+    fn poll_hyper(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> Option<hyper::Result<()>> {
+        let State::Serving(serving) = &mut self.state else { return None };
+        let Serving { lent, connection } = &mut **serving;
+        let polled = io.lend(lent, cx, |cx| Pin::new(connection).poll(cx));
+        if let Some(cause) = io.link().cause() {
+            let _ = self.fate.set(cause.clone());
+        }
+        match polled {
+            None => Some(Ok(())),
+            Some(Poll::Pending) => None,
+            Some(Poll::Ready(result)) => Some(result),
+        }
+    }
+
+    /// Looks whether anything is under way.
+    fn look(&mut self, io: &mut Io<'_, Self>) {
+        if self.desk.is_busy() || !io.link().is_flushed() {
+            self.quiet = None;
+            return;
+        }
+        let (calls, received) = (self.desk.calls(), io.link().received());
+        match &mut self.quiet {
+            Some(quiet) if quiet.calls == calls => {
+                if !quiet.begun && received > quiet.received {
+                    quiet.begun = true;
+                    quiet.since = Instant::now();
+                }
+            }
+            quiet => *quiet = Some(Quiet { since: Instant::now(), begun: false, calls, received }),
+        }
+    }
+
+    /// Takes a drain one step further. Whether hyper is to be polled again.
+    fn tell_of_drain(&mut self) -> bool {
+        match &self.drain {
+            Drain::Waiting(_) if !self.quiet.as_ref().is_some_and(|quiet| quiet.begun) => {}
+            _ => return false,
+        }
+        if let State::Serving(serving) = &mut self.state {
+            Pin::new(&mut serving.connection).graceful_shutdown();
+        }
+        self.drain = Drain::Told;
+        true
+    }
+
+    /// hyper is done.
+    fn close(&mut self, io: &mut Io<'_, Self>, result: hyper::Result<()>) {
+        match result {
+            Ok(()) => io.close(),
+            Err(error) if error.is_parse() || error.is_parse_too_large() => io.fail(ProtocolError::new(words(&error))),
+            Err(error) if error.is_user() || error.is_body_write_aborted() => {
+                let words = format!("a response could not be sent: {}", words(&error));
+                tracing::error!(id = io.id().get(), "{words}");
+                self.cut_short(io, Reason::Protocol(words.clone()));
+                io.fail(ProtocolError::new(words));
+            }
+            // The stream failed, which the link knows, or the client went in the middle of a request.
+            Err(error) => {
+                tracing::debug!(id = io.id().get(), error = words(&error), "HTTP ended");
+                self.cut_short(io, Reason::Aborted);
+                io.close();
+            }
+        }
+        self.leave();
+    }
+
+    /// The connection ends and hyper is not done. A close_notify would make a whole response of half a one that has nothing else to say that it is whole (law 5).
+    fn cut_short(&mut self, io: &mut Io<'_, Self>, reason: Reason) {
+        if self.desk.is_ended_by_connection() && matches!(self.state, State::Serving(_)) {
+            let reason = io.link().cause().cloned().unwrap_or(reason);
+            io.abort_for(reason);
+        }
+    }
+
+    fn leave(&mut self) {
+        self.state = State::Done;
+        self.quiet = None;
+    }
+}
+
+impl<H: Respond> Protocol for HttpServer<H> {
+    fn connected(&mut self, io: &mut Io<'_, Self>) {
+        io.drive();
+        let lent = Lent::default();
+        let requests = Requests {
+            handler: self.handler.clone(),
+            desk: self.desk.clone(),
+            fate: self.fate.clone(),
+            id: io.id(),
+            peer: io.peer(),
+            tls: io.info().tls.map(Arc::new),
+        };
+        let connection = self.options.builder().serve_connection(TokioIo::new(lent.clone()), requests);
+        self.state = State::Serving(Box::new(Serving { lent, connection }));
+    }
+
+    /// Only what comes after a close, which is nobody's.
+    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        data.clear();
+        Ok(())
+    }
+
+    fn drain(&mut self, _: &mut Io<'_, Self>, _: Instant) {
+        self.desk.drain();
+        self.drain = Drain::Looking(tokio::task::yield_now().boxed());
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let quiet = self.quiet.as_ref()?;
+        let first = quiet.calls == 0;
+        let within = if quiet.begun || first { self.options.head_timeout } else { self.options.keep_alive_timeout };
+        let patience = match self.drain {
+            Drain::Waiting(until) => Some(until),
+            _ => None,
+        };
+        quiet.since.checked_add(within).into_iter().chain(patience).min()
+    }
+
+    fn timeout(&mut self, io: &mut Io<'_, Self>) {
+        if self.quiet.take().is_some_and(|quiet| quiet.begun) {
+            // hyper has nothing to write: see `quiet`.
+            io.write(TOO_LATE);
+            io.close_for(Reason::TimedOut(Phase::Open));
+        } else {
+            io.close();
+        }
+    }
+
+    fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
+        if !matches!(self.state, State::Serving(_)) {
+            return;
+        }
+        if let Drain::Looking(looking) = &mut self.drain
+            && looking.as_mut().poll(cx).is_ready()
+        {
+            self.drain = Drain::Waiting(Instant::now() + PATIENCE);
+        }
+        self.desk.watched_by(cx.waker());
+        loop {
+            match self.poll_hyper(io, cx) {
+                // Not taken from hyper by itself: somebody else has ended the connection, before or in this poll.
+                _ if io.phase() != Phase::Open => {
+                    self.cut_short(io, Reason::Aborted);
+                    return self.leave();
+                }
+                Some(result) => return self.close(io, result),
+                None => self.look(io),
+            }
+            if !self.tell_of_drain() {
+                return;
+            }
+        }
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        let _ = self.fate.set(lost.reason.clone());
+        self.leave();
+    }
+}
+
+impl<H: Respond> fmt::Debug for HttpServer<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpServer")
+            .field("requests", &self.desk.calls())
+            .field("busy", &self.desk.is_busy())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! What hyper calls: the handler, with what it may know of the connection, and with the count of what is under way.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{
+    Request, Response, StatusCode, Version,
+    header::{CONNECTION, HeaderValue},
+};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{
+    RequestBody, Respond,
+    desk::{Desk, Turn},
+};
+use crate::{
+    fate::{ConnectionId, Peer},
+    http::{Body, BoxError, incoming::Fate},
+    tls::TlsInfo,
+};
+
+/// The requests of one connection.
+pub(super) struct Requests<H> {
+    pub(super) handler: H,
+    pub(super) desk: Arc<Desk>,
+    pub(super) fate: Fate,
+    pub(super) id: ConnectionId,
+    pub(super) peer: Peer,
+    pub(super) tls: Option<Arc<TlsInfo>>,
+}
+
+impl<H: Respond> hyper::service::Service<Request<Incoming>> for Requests<H> {
+    type Response = Response<Outgoing>;
+    type Error = Infallible;
+    type Future = Responding;
+
+    fn call(&self, request: Request<Incoming>) -> Responding {
+        let turn = self.desk.call();
+        let mut request = request.map(|incoming| RequestBody::new(incoming, self.fate.clone(), &self.desk));
+        let version = request.version();
+        let extensions = request.extensions_mut();
+        extensions.insert(self.peer.clone());
+        extensions.insert(self.id);
+        if let Some(tls) = &self.tls {
+            extensions.insert(tls.clone());
+        }
+        Responding { answer: self.handler.respond(request), turn: Some(turn), version, id: self.id }
+    }
+}
+
+/// A handler that runs.
+pub(super) struct Responding {
+    answer: BoxFuture<'static, Result<Response<Body>, BoxError>>,
+    turn: Option<Turn>,
+    version: Version,
+    id: ConnectionId,
+}
+
+impl Future for Responding {
+    type Output = Result<Response<Outgoing>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(self.answer.as_mut().poll(cx)).unwrap_or_else(|error| {
+            tracing::error!(id = self.id.get(), %error, "the handler of a request failed; answered with 500");
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        });
+        let turn = self.turn.take();
+        if let Some(desk) = turn.as_ref().map(Turn::desk) {
+            if desk.is_draining() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if self.version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
+                desk.ends_with_connection();
+            }
+        }
+        Poll::Ready(Ok(response.map(|body| Outgoing { body, _turn: turn })))
+    }
+}
+
+/// The body of a response. hyper drops it when it has all of it.
+pub(super) struct Outgoing {
+    body: Body,
+    _turn: Option<Turn>,
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,410 @@
+//! The way of a request: checkout, exchange, and again where that is right.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, Method, Request, Response as HttpResponse, Uri,
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE},
+    uri::PathAndQuery,
+};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    Retry, Session, Timeouts,
+    hooks::RequestId,
+    key::Key,
+    redirect,
+    retry::is_idempotent,
+    shared::{Lease, Shared, lock, moment},
+};
+use crate::{
+    fate::ConnectionId,
+    http::{
+        Body, BodyEnd, Deadline, Error, ErrorKind, Exchange, ExchangeError, RedirectError, Response, ResponseBody,
+        ResponseContext, error::WithoutSecrets,
+    },
+    tls::ClientTls,
+};
+
+/// A request as its caller wants it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) settings: Settings,
+}
+
+/// What a request says in place of its session. `None`: nothing.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) total: Option<Duration>,
+    pub(super) pool: Option<Duration>,
+    pub(super) dial: Option<Duration>,
+    pub(super) handshake: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) between_reads: Option<Duration>,
+    pub(super) redirects: Option<usize>,
+    pub(super) retry: Option<Retry>,
+    pub(super) tls: Option<ClientTls>,
+    pub(super) server_name: Option<String>,
+    pub(super) decode: Option<bool>,
+}
+
+impl Settings {
+    fn timeouts(&self, of_session: &Timeouts) -> Timeouts {
+        Timeouts {
+            total: self.total.or(of_session.total),
+            pool: self.pool.or(of_session.pool),
+            dial: self.dial.unwrap_or(of_session.dial),
+            handshake: self.handshake.unwrap_or(of_session.handshake),
+            first_byte: self.first_byte.or(of_session.first_byte),
+            between_reads: self.between_reads.or(of_session.between_reads),
+        }
+    }
+}
+
+impl Asked {
+    pub(super) fn of(request: Request<Body>) -> Self {
+        let (parts, body) = request.into_parts();
+        Asked { method: parts.method, uri: parts.uri, headers: parts.headers, body, settings: Settings::default() }
+    }
+
+    pub(super) fn key(&self, shared: &Shared) -> Result<Key, Error> {
+        shared.key(&self.uri, &self.settings)
+    }
+}
+
+impl Shared {
+    /// The key of a request. Most sessions ask the same host again and again, so the last one is kept.
+    fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
+        let mut last = lock(&self.last_key);
+        if let Some(key) = &*last
+            && settings.tls.is_none()
+            && settings.server_name.is_none()
+            && key.is_of(uri)
+        {
+            return Ok(key.clone());
+        }
+        let key = Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref());
+        let key = key.map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))?;
+        Ok(last.insert(key).clone())
+    }
+}
+
+/// Asks, and tells how it went.
+pub(super) async fn run(session: &Session, asked: Asked) -> Result<Response, Error> {
+    let shared = &session.0.shared;
+    let began = Instant::now();
+    let mut way = Way::new(session, asked)?;
+    let result = match way.until {
+        None => way.go().await,
+        Some(until) => timeout_at(until, way.go()).await.unwrap_or_else(|_| {
+            let after = way.timeouts.total.unwrap_or_default();
+            Err(Error::new(ErrorKind::TimedOut { what: Deadline::Total, after }))
+        }),
+    };
+    crate::telling::requested(&way.method, result.as_ref().ok().map(Response::status), began.elapsed());
+    result.map_err(|mut error| {
+        error.asked = Some(Box::new((way.method.clone(), way.uri.clone())));
+        error.attempts = way.attempts;
+        tracing::debug!(request = way.id.get(), %error, "no response");
+        shared.hooks(|hooks| hooks.failed(way.moment(None), &error));
+        error
+    })
+}
+
+/// A request on its way.
+struct Way<'a> {
+    session: &'a Session,
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    key: Key,
+    headers: HeaderMap,
+    /// `None`: it was a stream and is gone.
+    body: Option<Body>,
+    settings: Settings,
+    timeouts: Timeouts,
+    until: Option<Instant>,
+    attempts: u32,
+    /// What was asked before, by redirects.
+    history: Vec<(Method, Uri)>,
+}
+
+/// A response with the connection that it comes over.
+struct Answered {
+    response: HttpResponse<ResponseBody>,
+    connection: ConnectionId,
+    peer: Option<std::net::SocketAddr>,
+    reused: bool,
+}
+
+/// What became of one attempt.
+enum Attempt {
+    Answered(Answered),
+    /// Nothing was written, because a connection of the pool had gone: the next one may do.
+    Gone,
+    Failed {
+        error: Error,
+        reused: bool,
+    },
+}
+
+impl<'a> Way<'a> {
+    fn new(session: &'a Session, asked: Asked) -> Result<Self, Error> {
+        let Asked { method, uri, mut headers, body, settings } = asked;
+        let shared = &session.0.shared;
+        // A part of what is compressed could not be decoded.
+        let decodes = settings.decode.unwrap_or(shared.config.decode) && !headers.contains_key(RANGE);
+        for (name, value) in &shared.config.headers {
+            if !headers.contains_key(name) && (decodes || name != ACCEPT_ENCODING) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let timeouts = settings.timeouts(&shared.config.timeouts);
+        Ok(Way {
+            session,
+            id: RequestId(shared.next_request()),
+            key: shared.key(&uri, &settings)?,
+            method,
+            uri,
+            headers,
+            body: Some(body),
+            // What the clock cannot say is never.
+            until: timeouts.total.and_then(|total| Instant::now().checked_add(total)),
+            timeouts,
+            settings,
+            attempts: 0,
+            history: Vec::new(),
+        })
+    }
+
+    fn shared(&self) -> &'a std::sync::Arc<Shared> {
+        &self.session.0.shared
+    }
+
+    fn moment(&self, connection: Option<ConnectionId>) -> super::Moment<'_> {
+        moment(self.id, &self.method, &self.uri, self.attempts, connection)
+    }
+
+    async fn go(&mut self) -> Result<Response, Error> {
+        let most = self.settings.redirects.unwrap_or(self.shared().config.redirects);
+        loop {
+            let answered = self.answer().await?;
+            let status = answered.response.status();
+            let leads_on = most > 0
+                && redirect::is_redirect(status)
+                && answered.response.headers().contains_key(http::header::LOCATION);
+            if !leads_on {
+                return Ok(self.finish(answered));
+            }
+            self.follow(most, &answered.response)?;
+            // What is left of the body is hyper's to read or to give up.
+        }
+    }
+
+    /// Turns to where the response leads.
+    fn follow(&mut self, most: usize, response: &HttpResponse<ResponseBody>) -> Result<(), Error> {
+        let refuse = |error| Error::new(ErrorKind::Redirect(error));
+        let to = redirect::target(&self.uri, response.headers()).map_err(refuse)?;
+        let (method, keeps_body) = redirect::method(response.status(), &self.method);
+        if self.history.len() >= most {
+            return Err(refuse(RedirectError::TooMany(most)));
+        }
+        if keeps_body && self.body.is_none() {
+            return Err(refuse(RedirectError::BodyGone));
+        }
+        self.shared().hooks(|hooks| hooks.redirect(self.moment(None), response.status(), &to));
+        let from = (std::mem::replace(&mut self.method, method), std::mem::replace(&mut self.uri, to));
+        self.history.push(from);
+        if self.history.iter().any(|(method, uri)| *method == self.method && *uri == self.uri) {
+            return Err(refuse(RedirectError::Loop(WithoutSecrets(&self.uri).to_string())));
+        }
+        let key = self.shared().key(&self.uri, &self.settings)?;
+        redirect::strip(&mut self.headers, keeps_body, key.same_origin(&self.key));
+        self.key = key;
+        if !keeps_body {
+            self.body = Some(Body::empty());
+        }
+        Ok(())
+    }
+
+    /// A response, after as many attempts as it is worth.
+    async fn answer(&mut self) -> Result<Answered, Error> {
+        let session = self.session;
+        let policy = self.settings.retry.take().unwrap_or_else(|| session.0.shared.config.retry.clone());
+        let (mut done, mut once_more) = (0, true);
+        let result = loop {
+            let (error, pause) = match self.attempt().await {
+                Attempt::Gone => continue,
+                Attempt::Answered(answered) => {
+                    let (status, headers) = (answered.response.status(), answered.response.headers());
+                    match policy.after_status(&self.method, status, headers, done).filter(|_| self.body.is_some()) {
+                        None => break Ok(answered),
+                        Some(pause) => (Error::request(format!("the peer answered {status}")), pause),
+                    }
+                }
+                Attempt::Failed { error, .. } if self.body.is_none() => break Err(error),
+                Attempt::Failed { error, reused } => {
+                    let stale = reused && matches!(error.kind, ErrorKind::Lost(_)) && is_idempotent(&self.method);
+                    if stale && std::mem::replace(&mut once_more, false) {
+                        self.retrying(&error);
+                        continue;
+                    }
+                    match policy.after_error(&self.method, &error, done) {
+                        None => break Err(error),
+                        Some(pause) => (error, pause),
+                    }
+                }
+            };
+            self.retrying(&error);
+            done += 1;
+            sleep(pause).await;
+        };
+        self.settings.retry = Some(policy);
+        result
+    }
+
+    fn retrying(&self, error: &Error) {
+        tracing::debug!(request = self.id.get(), %error, "asked again");
+        crate::telling::retried(&self.method);
+        self.shared().hooks(|hooks| hooks.retry(self.moment(None), error));
+    }
+
+    async fn attempt(&mut self) -> Attempt {
+        let shared = self.shared();
+        shared.hooks(|hooks| hooks.queued(self.moment(None)));
+        let mut lease = match shared.checkout(&self.key, &self.timeouts).await {
+            Ok(lease) => lease,
+            Err(error) => return Attempt::Failed { error, reused: false },
+        };
+        let (connection, reused) = (lease.client.handle.id(), lease.reused);
+        if reused {
+            shared.hooks(|hooks| hooks.reused(self.moment(Some(connection))));
+        }
+        let request = match self.request() {
+            Ok(request) => request,
+            Err(error) => return Attempt::Failed { error, reused },
+        };
+        self.attempts += 1;
+        shared.hooks(|hooks| hooks.sent(self.moment(Some(connection))));
+        let kind = match self.exchange(&mut lease, request).await {
+            Ok(response) => {
+                shared.hooks(|hooks| hooks.first_byte(self.moment(Some(connection)), response.status()));
+                let peer = lease.client.handle.peer().address;
+                return Attempt::Answered(Answered { response, connection, peer, reused });
+            }
+            Err(kind) => kind,
+        };
+        match kind {
+            Failure::NotSent(request, reason) => {
+                self.attempts -= 1;
+                if let Some(request) = request {
+                    self.body = Some(request.into_body());
+                }
+                // A new connection that takes nothing is the peer's refusal, and the next would fare no better. Where we have closed it ourselves, the next is refused, and that says why.
+                if (reused || reason.is_none()) && self.body.is_some() {
+                    return Attempt::Gone;
+                }
+                Attempt::Failed { error: Error::new(ErrorKind::Lost(reason)), reused: false }
+            }
+            Failure::Other(error) => Attempt::Failed { error, reused },
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        lease: &mut Lease,
+        request: Request<Body>,
+    ) -> Result<HttpResponse<ResponseBody>, Failure> {
+        let answer = lease.client.handle.address().send(Exchange(request));
+        let answer = match self.timeouts.first_byte {
+            None => answer.await,
+            Some(after) => match timeout(after, answer).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let what = Deadline::FirstByte;
+                    return Err(Failure::Other(Error::new(ErrorKind::TimedOut { what, after })));
+                }
+            },
+        };
+        match answer {
+            Ok(Ok(response)) => {
+                lease.answered();
+                Ok(response)
+            }
+            Ok(Err(error)) => {
+                lease.spoiled();
+                Err(match error {
+                    ExchangeError::NotSent { request, reason } => Failure::NotSent(Some(request), reason),
+                    error => Failure::Other(Error::of_exchange(error)),
+                })
+            }
+            // The actor had ended before it read the message: one that reads it answers it.
+            Err(_) => {
+                lease.spoiled();
+                let reason = lease.client.handle.lost().map(|lost| lost.reason);
+                Err(Failure::NotSent(None, reason))
+            }
+        }
+    }
+
+    /// The request as it goes over the wire.
+    fn request(&mut self) -> Result<Request<Body>, Error> {
+        let again = self.body.as_ref().and_then(Body::try_clone);
+        let body = match again {
+            Some(body) => Some(body),
+            None => self.body.take(),
+        };
+        let body = body.ok_or_else(|| Error::request("its body is a stream, and was sent already"))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")).into();
+        *request.headers_mut() = self.headers.clone();
+        if !self.headers.contains_key(HOST)
+            && let Some(host) = self.key.host_header()
+        {
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        // What hyper says of the length is the body's own, and wrong lengths are how requests are smuggled.
+        request.headers_mut().remove(CONTENT_LENGTH);
+        Ok(request)
+    }
+
+    fn finish(&mut self, answered: Answered) -> Response {
+        let Answered { response, connection, peer, reused } = answered;
+        let (parts, body) = response.into_parts();
+        let shared = self.shared();
+        let config = &shared.config;
+        let on_end = config.hooks.clone().map(|hooks| {
+            let (id, method, uri, attempts) = (self.id, self.method.clone(), self.uri.clone(), self.attempts);
+            Box::new(move |end: &BodyEnd| {
+                hooks.body_end(moment(id, &method, &uri, attempts, Some(connection)), end);
+            }) as Box<dyn FnOnce(&BodyEnd) + Send>
+        });
+        let context = ResponseContext {
+            uri: self.uri.clone(),
+            history: self.history.drain(..).map(|(_, uri)| uri).collect(),
+            peer,
+            connection,
+            reused,
+            between_reads: self.timeouts.between_reads,
+            until: self.until,
+            most_decoded: config.most_decoded,
+            auto_decode: self.settings.decode.unwrap_or(config.decode),
+            head: self.method == Method::HEAD,
+            guard: None,
+            on_end,
+        };
+        Response::new(parts, body, context)
+    }
+}
+
+/// Why an exchange failed.
+enum Failure {
+    /// Nothing was written. The request, if it came back.
+    NotSent(Option<Box<Request<Body>>>, Option<crate::fate::Reason>),
+    Other(Error),
+}

@@ -1,0 +1,212 @@
+//! What makes two connections different: only requests of the same key share one.
+
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use http::{
+    HeaderValue, Uri,
+    uri::{Authority, Scheme},
+};
+
+use crate::tls::ClientTls;
+
+/// The key of the pool. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Key(Arc<Inner>);
+
+struct Inner {
+    secure: bool,
+    /// In lower case, an IPv6 address in its brackets.
+    host: Box<str>,
+    port: u16,
+    server_name: Option<Box<str>>,
+    /// What the `Host` header says: the port only where it is not the scheme's own (RFC 9110, section 7.2).
+    host_header: Option<HeaderValue>,
+    hash: u64,
+    /// `None`: the default. It stands for trust, client certificate and every TLS option: two configurations that were built apart share nothing.
+    tls: Option<ClientTls>,
+}
+
+/// Why a URI is none that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    Scheme,
+    Host,
+    Port,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unfit::Scheme => "it must begin with https:// or http://",
+            Unfit::Host => "it has no host",
+            Unfit::Port => "its port is not between 1 and 65535",
+        })
+    }
+}
+
+impl Key {
+    pub(crate) fn of(uri: &Uri, tls: Option<&ClientTls>, server_name: Option<&str>) -> Result<Key, Unfit> {
+        let secure = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(Unfit::Scheme),
+        };
+        let authority = uri.authority().ok_or(Unfit::Host)?;
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(Unfit::Host);
+        }
+        let port = port(authority, secure)?;
+        let host: Box<str> = host.to_ascii_lowercase().into();
+        let own = if secure { 443 } else { 80 };
+        let host_header =
+            if port == own { HeaderValue::from_str(&host) } else { HeaderValue::try_from(format!("{host}:{port}")) };
+        let mut hasher = DefaultHasher::new();
+        (&host, port, secure).hash(&mut hasher);
+        Ok(Key(Arc::new(Inner {
+            secure,
+            host,
+            port,
+            host_header: host_header.ok(),
+            hash: hasher.finish(),
+            // Without TLS neither means anything.
+            server_name: server_name.filter(|_| secure).map(Into::into),
+            tls: tls.filter(|_| secure).cloned(),
+        })))
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.0.secure
+    }
+
+    pub(crate) fn tls(&self) -> Option<&ClientTls> {
+        self.0.tls.as_ref()
+    }
+
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.0.server_name.as_deref()
+    }
+
+    /// `host:port`, to be dialled.
+    pub(crate) fn target(&self) -> String {
+        format!("{}:{}", self.0.host, self.0.port)
+    }
+
+    pub(crate) fn host_header(&self) -> Option<&HeaderValue> {
+        self.0.host_header.as_ref()
+    }
+
+    /// Whether this is the key of that URI, when nothing but the URI is given.
+    pub(crate) fn is_of(&self, uri: &Uri) -> bool {
+        let of = |authority: &Authority| {
+            authority.host().eq_ignore_ascii_case(&self.0.host) && port(authority, self.0.secure) == Ok(self.0.port)
+        };
+        self.0.server_name.is_none()
+            && self.0.tls.is_none()
+            && uri.scheme() == Some(if self.0.secure { &Scheme::HTTPS } else { &Scheme::HTTP })
+            && uri.authority().is_some_and(of)
+    }
+
+    /// Whether credentials for one may be shown to the other: same scheme, host and port.
+    pub(crate) fn same_origin(&self, other: &Key) -> bool {
+        let origin = |key: &Key| (key.0.secure, key.0.port);
+        origin(self) == origin(other) && self.0.host == other.0.host
+    }
+
+    fn tls_identity(&self) -> Option<usize> {
+        // The key keeps the configuration alive, so that no other takes its address.
+        self.0.tls.as_ref().map(ClientTls::identity)
+    }
+}
+
+fn port(authority: &Authority, secure: bool) -> Result<u16, Unfit> {
+    match authority.port_u16() {
+        Some(0) => Err(Unfit::Port),
+        Some(port) => Ok(port),
+        // `host:` is the scheme's own port (RFC 3986, section 6.2.3); anything else that is no number was refused when the URI was parsed, or is too great.
+        None => match authority.as_str().rsplit_once(':') {
+            Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => Err(Unfit::Port),
+            _ => Ok(if secure { 443 } else { 80 }),
+        },
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.same_origin(other)
+                && self.0.server_name == other.0.server_name
+                && self.tls_identity() == other.tls_identity())
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash.hash(state);
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.0.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.0.host, self.0.port)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(uri: &str) -> Result<Key, Unfit> {
+        Key::of(&uri.parse().unwrap(), None, None)
+    }
+
+    #[test]
+    fn equal_in_every_spelling_and_different_in_each_part() {
+        let same = ["https://Example.com/", "https://example.com:443/a?b", "https://u:p@EXAMPLE.com:443"];
+        for uri in same {
+            assert_eq!(key(uri), key("https://example.com"), "{uri}");
+        }
+        for other in ["http://example.com", "https://example.org", "https://example.com:444", "http://example.com:443"]
+        {
+            assert_ne!(key(other), key("https://example.com"), "{other}");
+        }
+        let named = Key::of(&"https://example.com".parse().unwrap(), None, Some("other.com")).unwrap();
+        assert_ne!(named, key("https://example.com").unwrap());
+        assert!(named.same_origin(&key("https://example.com").unwrap()));
+        let tls = || ClientTls::builder().dangerously_accept_any_certificate().build().unwrap();
+        let (one, two) = (tls(), tls());
+        let clone = one.clone();
+        let keyed = |tls| Key::of(&"https://example.com".parse().unwrap(), Some(tls), None).unwrap();
+        assert_eq!(keyed(&one), keyed(&clone));
+        assert_ne!(keyed(&one), keyed(&two));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_says_why() {
+        for (uri, why) in [
+            ("ftp://example.com", Unfit::Scheme),
+            ("/path", Unfit::Scheme),
+            ("https://example.com:0", Unfit::Port),
+            ("https://example.com:65536", Unfit::Port),
+        ] {
+            let Ok(uri) = uri.parse() else { continue };
+            assert_eq!(Key::of(&uri, None, None), Err(why), "{uri}");
+        }
+        assert_eq!(key("http://[::1]:8080/").unwrap().target(), "[::1]:8080");
+        assert_eq!(key("https://a.b/").unwrap().host_header().unwrap(), "a.b");
+        assert_eq!(key("https://a.b:8443/").unwrap().host_header().unwrap(), "a.b:8443");
+    }
+}

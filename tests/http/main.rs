@@ -1,0 +1,16 @@
+//! HTTP: the session against peers that misbehave at every place and against servers that we did not write; the server against clients that do.
+
+use std::{future::Future, time::Duration};
+
+mod peer;
+#[path = "../common/process.rs"]
+mod process;
+mod servers;
+mod serving;
+mod session;
+mod stage;
+
+/// Bounds a wait, so that a defect is a failure and not a hang. Nothing is expected to come near it.
+async fn soon<T>(what: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(Duration::from_secs(30), what).await.ok()
+}
