@@ -187,6 +187,31 @@ def echo(debug, work):
         server.ledger()
 
 
+def serve(debug, work):
+    """An HTTPS server for Python's own client: a file, a response of a length that nobody knows before, and SIGTERM."""
+    import ssl
+    import urllib.request
+
+    (work / "page.html").write_text("<p>here</p>")
+    arguments = ["--port", "0", "--root", str(work), "--json"]
+    with Program(debug / "serve", *arguments, cwd=work) as server:
+        first = server.wait_for(lambda _: True, "a first line")
+        check(is_event(first, "listening"), server, "the first line is not the event `listening`")
+        server.wait_for(lambda line: is_event(line, "ca"), "saying that it wrote a certificate")
+        url = f"https://localhost:{json.loads(first)['port']}"
+        context = ssl.create_default_context(cafile=work / "exeunt-serve-ca.pem")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        for path, expected in (("/page.html", b"<p>here</p>"), ("/stream/2", b"chunk 0\nchunk 1\n"), ("/bytes/3", b"000")):
+            with opener.open(url + path, timeout=DEADLINE) as response:
+                got = response.read()
+            check(got == expected, server, f"{path} is {got!r}")
+        server.process.send_signal(signal.SIGTERM)
+        server.ends()
+        server.ledger()
+        served = json.loads(next(line for line in server.lines if is_event(line, "served")))
+        check(served["accepted"] == served["completed"] == 3, server, f"3 requests were made, and it says {served}")
+
+
 def refused(debug, work):
     """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger."""
     import socket
@@ -217,6 +242,8 @@ def wrong(debug, work):
         ["echo_server"],
         ["echo_server", "--port", "65536"],
         ["echo_server", "--port", "0", "--cert", missing, "--key", missing],
+        ["serve"],
+        ["serve", "--port", "0", "--root", missing],
     ):
         name, *rest = arguments
         print(f"   {' '.join(arguments)}", flush=True)
@@ -250,6 +277,7 @@ def main():
         alone(debug, work, "protocol")
         alone(debug, work, "owner")
         echo(debug, work)
+        serve(debug, work)
         refused(debug, work)
         wrong(debug, work)
         unread(debug, work)

@@ -52,9 +52,11 @@
 //! | `serde` | yes | `Lost` and `Ledger` serialize |
 //! | `systemd` | yes | `READY=1`, `STOPPING=1` and progress for systemd; `sockets_from_systemd` |
 //! | `metrics` | no | through the [`metrics`](https://docs.rs/metrics) facade: the gauge `exeunt_connections` by role and phase; the counters `exeunt_connections_admitted_total` and `…_connected_total` by role, `…_refused_total` by refusal, `…_lost_total` by role, phase and reason, `exeunt_bytes_total` by direction; the histogram `exeunt_connection_age_seconds` by role and reason |
+//! | `http` | no | HTTP/1.1 over supervised connections: the session and the server of the module `http` |
 //! | `json` | no | `http`, and JSON bodies: `http::Body::json`, `http::Response::json` |
 //! | `charset` | no | `http`, and text in the charset that its peer names; without it UTF-8 and US-ASCII, and an error for all others |
 //! | `compression` | no | `gzip`, `deflate`, `brotli` and `zstd`, of which each is a feature, too: `http`, and responses in this encoding are decoded, up to a limit |
+//! | `tower` | no | `http`, and `http::serve_tower` |
 //! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |

@@ -218,6 +218,7 @@ pub fn assert_end(seen: &Seen) -> Lost {
         assert_eq!(lost.bytes_unsent, 0, "close_notify says that nothing is missing: {lost:?}");
     }
     match seen.end {
+        Some(EndOfStream::Fin) => panic!("there is TLS: {lost:?}"),
         Some(EndOfStream::CloseNotify) => assert!(proof.close_notify_received, "{lost:?}"),
         Some(EndOfStream::Truncated) => assert!(proof.fin_seen && !proof.close_notify_received, "{lost:?}"),
         None => {}

@@ -45,6 +45,9 @@ use service::Requests;
 /// **A response that fails** in its middle ends the connection as [`Protocol`](Reason::Protocol), and the client sees that it is short. Where only the end of the connection would say that it is whole, which is
 /// so for HTTP/1.0, that end is an abort without close_notify, whatever else has cut the response short.
 ///
+/// **A client that takes nothing** of its response stops the handler's stream, and may do so for as long as it likes. What bounds that is [`Listen::idle_timeout`](crate::Listen::idle_timeout), off by default because it bounds a silent
+/// handler, too; and a stop, which kills such a connection at its deadline.
+///
 /// Upgrades, `CONNECT` among them, are not supported: a 101 ends the connection.
 pub struct HttpServer<H: Respond> {
     handler: H,
@@ -98,7 +101,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 impl<H: Respond> HttpServer<H> {
-    /// A server of one connection, with the default options. For listeners there is [`serve`].
+    /// A server of one connection, with the default options: for [`Adopt`](crate::Adopt). For listeners there is [`serve`].
     pub fn new(handler: H) -> Self {
         HttpServer {
             handler,

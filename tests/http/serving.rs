@@ -5,6 +5,7 @@ mod ending;
 mod limits;
 mod programs;
 mod requests;
+mod tower;
 
 use exeunt::{
     Peer,

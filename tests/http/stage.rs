@@ -295,7 +295,7 @@ impl Client {
     }
 
     /// Everything up to the end. With TLS, a bare FIN is an error.
-    pub async fn to_end(&mut self) -> io::Result<Vec<u8>> {
+    pub async fn until_end(&mut self) -> io::Result<Vec<u8>> {
         while self.more().await? > 0 {}
         Ok(std::mem::take(&mut self.unread))
     }
@@ -312,7 +312,7 @@ impl Client {
 
     /// Reads to the end, of which nothing must be left, and answers it.
     pub async fn leave(&mut self) {
-        let rest = self.to_end().await.unwrap();
+        let rest = self.until_end().await.unwrap();
         assert_eq!(String::from_utf8_lossy(&rest), "");
         // The server may be gone by now: it owes nothing but its own end.
         let _ = self.stream.shutdown().await;

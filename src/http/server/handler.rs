@@ -73,7 +73,7 @@ impl ServerOptions {
         F: Fn(Request<RequestBody>) -> A + Send + Sync + 'static,
         A: Future<Output: IntoResponse> + Send + 'static,
     {
-        self.make(FromFn(Arc::new(handler)))
+        self.make(FromFn::new(handler))
     }
 
     fn make<H: Respond>(self, handler: H) -> impl FnMut(&Peer) -> HttpServer<H> + Send + 'static {
@@ -83,6 +83,13 @@ impl ServerOptions {
 
 /// A function that answers requests: see [`serve`].
 pub struct FromFn<F>(Arc<F>);
+
+impl<F> FromFn<F> {
+    /// This function, which the connections share.
+    pub fn new(handler: F) -> Self {
+        FromFn(Arc::new(handler))
+    }
+}
 
 impl<F> Clone for FromFn<F> {
     fn clone(&self) -> Self {
@@ -140,13 +147,20 @@ mod tower {
                 + 'static,
             B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
         {
-            self.make(Tower(service))
+            self.make(Tower::new(service))
         }
     }
 
     /// A `tower` service that answers requests: see [`serve_tower`].
     #[derive(Clone, Debug)]
     pub struct Tower<S>(S);
+
+    impl<S> Tower<S> {
+        /// This service, which is cloned for each connection.
+        pub fn new(service: S) -> Self {
+            Tower(service)
+        }
+    }
 
     impl<S, B> Respond for Tower<S>
     where

@@ -45,7 +45,8 @@ async def hammer(session, url):
     seen = {"answered": 0, "refused": 0, "broken": 0}
 
     async def client(number):
-        paths = ["/bytes/50000", "/stream/20", "/delay/3", "/echo"]
+        # Slow ones between, so that at any moment some are under way.
+        paths = ["/bytes/50000", "/delay/40", "/stream/20", "/delay/60", "/echo", "/delay/50"]
         while True:
             path = paths[number % len(paths)]
             number += 1

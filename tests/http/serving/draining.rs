@@ -95,7 +95,7 @@ async fn a_response_that_streams_is_finished(over: Over) {
     assert_eq!(scene.client.chunk().await, b"after");
     drop(chunks);
     assert_eq!(scene.client.chunk().await, b"");
-    assert_eq!(scene.client.to_end().await.unwrap(), b"\r\n");
+    assert_eq!(scene.client.until_end().await.unwrap(), b"\r\n");
     scene.client.close().await;
     assert_eq!(scene.lost().await.reason, Reason::Closed);
     scene.ended(stop).await;

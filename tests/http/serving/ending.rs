@@ -41,7 +41,7 @@ async fn a_panic_ends_the_connection(over: Over) {
     scene.client.ask("GET /").await;
     scene.client.answer().await;
     scene.client.ask("GET /panics").await;
-    let end = scene.client.to_end().await;
+    let end = scene.client.until_end().await;
     // Without a close_notify, which would say that all is well.
     assert!(end.is_err() || over == Over::Plain, "{end:?}");
     assert_eq!(scene.lost().await.reason, Reason::Panicked("the handler went off".into()));
@@ -149,7 +149,7 @@ fn assert_failed(reason: &Reason) {
 async fn a_response_that_fails_is_seen_to_be_short(over: Over) {
     let mut scene = Scene::open(over, server(failing)).await;
     scene.client.ask("GET /").await;
-    let all = String::from_utf8(scene.client.to_end().await.unwrap()).unwrap();
+    let all = String::from_utf8(scene.client.until_end().await.unwrap()).unwrap();
     assert!(!all.ends_with("0\r\n\r\n"), "it ends as if it were whole: {all:?}");
     scene.client.close().await;
     assert_failed(&scene.lost().await.reason);
@@ -165,7 +165,7 @@ async fn a_response_shorter_than_it_said_is_a_failure(over: Over) {
     };
     let mut scene = Scene::open(over, server(handler)).await;
     scene.client.ask("GET /").await;
-    let all = scene.client.to_end().await.unwrap();
+    let all = scene.client.until_end().await.unwrap();
     // hyper may give it up before it has sent anything.
     assert!(all.is_empty() || all.ends_with(b"half"), "{}", String::from_utf8_lossy(&all));
     scene.client.close().await;
@@ -178,7 +178,7 @@ async fn a_response_shorter_than_it_said_is_a_failure(over: Over) {
 async fn a_response_that_only_the_end_ends_is_aborted_when_it_fails(over: Over) {
     let mut scene = Scene::open(over, server(failing)).await;
     scene.client.say("GET / HTTP/1.0\r\n\r\n").await;
-    let end = scene.client.to_end().await;
+    let end = scene.client.until_end().await;
     assert!(end.is_err() || over == Over::Plain, "{end:?}");
     let lost = scene.lost().await;
     assert_failed(&lost.reason);
@@ -192,7 +192,7 @@ async fn a_response_that_only_the_end_ends_is_aborted_when_it_is_cut_short(over:
     scene.client.say("GET / HTTP/1.0\r\n\r\n").await;
     scene.client.head().await;
     scene.connection.do_send(Close::default());
-    let end = scene.client.to_end().await;
+    let end = scene.client.until_end().await;
     assert!(end.is_err() || over == Over::Plain, "{end:?}");
     let lost = scene.lost().await;
     assert_eq!((lost.reason, lost.proof.close_notify_sent), (Reason::Aborted, false));
@@ -215,7 +215,7 @@ async fn a_close_in_a_response_is_seen(over: Over) {
     scene.client.head().await;
     scene.client.chunk().await;
     scene.connection.do_send(Close::default());
-    let rest = scene.client.to_end().await.unwrap();
+    let rest = scene.client.until_end().await.unwrap();
     assert!(!rest.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
     scene.client.close().await;
     assert_eq!(scene.lost().await.reason, Reason::Closed);

@@ -203,7 +203,7 @@ async fn who_ends_first_may_still_be_answered(over: Over) {
     scene.client.ask("GET /").await;
     scene.client.close().await;
     assert_eq!(scene.client.answer().await.text(), "late");
-    assert_eq!(scene.client.to_end().await.unwrap(), b"");
+    assert_eq!(scene.client.until_end().await.unwrap(), b"");
     assert_eq!(scene.lost().await.reason, Reason::ClosedByPeer);
     scene.end().await;
 }

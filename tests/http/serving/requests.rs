@@ -72,7 +72,7 @@ async fn an_old_client_reads_to_the_end(over: Over) {
     let mut scene = Scene::open(over, server(chunks)).await;
     scene.client.say("GET / HTTP/1.0\r\n\r\n").await;
     assert!(scene.client.head().await.starts_with("HTTP/1.0 200 OK\r\n"));
-    assert_eq!(scene.client.to_end().await.unwrap(), b"ab");
+    assert_eq!(scene.client.until_end().await.unwrap(), b"ab");
     scene.client.close().await;
     assert_eq!(scene.lost().await.reason, Reason::Closed);
     scene.end().await;
@@ -144,7 +144,7 @@ async fn trailers_come_and_go(over: Over) {
     scene.client.say(format!("{head}2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n")).await;
     scene.client.head().await;
     assert_eq!(scene.client.chunk().await, b"hi");
-    let rest = String::from_utf8(scene.client.to_end().await.unwrap()).unwrap();
+    let rest = String::from_utf8(scene.client.until_end().await.unwrap()).unwrap();
     assert!(rest.contains("x-sum: 7\r\n") && rest.contains("x-back: yes\r\n"), "{rest:?}");
     scene.client.close().await;
     scene.lost().await;
