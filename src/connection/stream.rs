@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+#[cfg(feature = "http")]
 use tokio::io::ReadBuf;
 
 use crate::{
@@ -45,6 +46,7 @@ impl Stream {
         either!(self, stream => stream.poll_read(cx, buf))
     }
 
+    #[cfg(feature = "http")]
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,

@@ -135,7 +135,7 @@ impl Protocol for Streamed {
         let (half_close, close, resume) = self.tray.with(|inner| {
             if closing {
                 // Before the fetch and under the same lock: what was accepted before is written, in `Flushing`, too (law 4), and nothing can slip in behind.
-                let error = StreamError::Closing { cause: link.life.cause.clone() };
+                let error = StreamError::Closing { cause: link.cause().cloned() };
                 inner.seal(error.clone());
                 if !link.delivers_late() {
                     inner.end_reading(ReadEnd::Cut(error));

@@ -323,3 +323,25 @@ impl Inner {
         self.due[2] = self.writer.take().or(self.due[2].take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Law 8: what was read and what was fetched leaves no memory behind.
+    #[test]
+    fn empty_boxes_hold_nothing() {
+        let tray = Tray::new(1 << 20);
+        let cx = Context::from_waker(Waker::noop());
+        for size in [10, 100_000] {
+            tray.with(|inner| inner.deliver(&mut BytesMut::from(&vec![1; size][..])));
+            let mut read = vec![0; size];
+            assert!(tray.with(|inner| inner.read(&cx, &mut ReadBuf::new(&mut read))).is_ready());
+            tray.with(|inner| inner.take_marks(&Options::default()));
+            assert!(tray.with(|inner| inner.write(&cx, &[IoSlice::new(&read)])).is_ready());
+            assert_eq!(tray.with(|inner| inner.fetch(0, &cx)).map(|bytes| bytes.len()), Some(size));
+            let inner = tray.lock();
+            assert_eq!((inner.inbox.capacity(), inner.outbox.capacity()), (0, 0));
+        }
+    }
+}
