@@ -9,11 +9,19 @@
 
 mod body;
 mod client;
+#[cfg(feature = "hyper-util")]
+mod connector;
 mod exchange;
 mod expect;
 mod incoming;
+#[cfg(feature = "hyper-util")]
+mod turns;
+#[cfg(all(test, feature = "hyper-util"))]
+mod turns_tests;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
+#[cfg(feature = "hyper-util")]
+pub use connector::{Connector, ConnectorError, HttpStream};
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyError, ResponseBody};
