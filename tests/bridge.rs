@@ -202,7 +202,7 @@ async fn busy_connections_finish_first() {
     stage.gate.add_permits(2);
     assert_eq!(whole(body).await, "first, second");
     assert_eq!(head.await.unwrap(), "first, second");
-    assert_clean(&*stopping.await.unwrap(), 3);
+    assert_clean(&stopping.await.unwrap(), 3);
 }
 
 /// Law 5: at the end of the drain a request under way fails, and its error says what became of the connection.
@@ -242,7 +242,7 @@ async fn http2_is_drained_too() {
     for bytes in join_all(bodies.into_iter().map(whole)).await {
         assert_eq!(bytes, "first, second");
     }
-    assert_clean(&*stopping.await.unwrap(), 1);
+    assert_clean(&stopping.await.unwrap(), 1);
 
     let stage = Stage::new().await;
     let client = stage.client(stage.connector().http2(true));

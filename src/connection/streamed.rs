@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    EndOfStream, Handle, Io, Protocol, ProtocolError, StreamError,
+    Close, EndOfStream, Handle, Io, LateData, Protocol, ProtocolError, StreamError,
     tray::{ReadEnd, Tray},
 };
 use crate::{
@@ -157,7 +157,8 @@ impl Protocol for Streamed {
             io.half_close();
         }
         if close && !std::mem::replace(&mut self.closed, true) {
-            io.close();
+            // What still comes is nobody's, also after a shutdown, which had it delivered: a peer that ends without close_notify then cuts nothing short.
+            io.link().close(Close::new().late_data(LateData::Discard), None);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     fmt, io,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -11,21 +10,13 @@ use std::{
 use actix::Addr;
 use futures_util::future::BoxFuture;
 use http::{Uri, uri::Scheme};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use hyper_util::rt::TokioIo;
 use tower_service::Service;
 
-use super::turns::Turns;
+use super::HttpStream;
 use crate::{
-    connection::{ConnectError, Options, Streamed, SupervisedStream, option_setters},
+    connection::{ConnectError, Options, Streamed, option_setters},
     dial::{DialOptions, Resolver},
-    fate::ConnectionId,
     supervisor::{Connect, Supervisor},
     ticket::Refusal,
     tls::ClientTls,
@@ -43,7 +34,7 @@ use crate::{
 ///
 /// Over HTTP/1.1 a connection that was upgraded, or whose answer ends with the connection, counts as busy until it ends: what passes on it is the application's.
 ///
-/// Every response has the [`ConnectionId`] among its extensions. `http` URIs are connected to without TLS.
+/// Every response has the [`ConnectionId`](crate::ConnectionId) among its extensions. `http` URIs are connected to without TLS.
 ///
 /// ```no_run
 /// # async fn example(supervisor: actix::Addr<exeunt::Supervisor>) -> Result<(), Box<dyn std::error::Error>> {
@@ -215,113 +206,7 @@ impl Error for ConnectorError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ConnectorError::Uri(_) => None,
-            ConnectorError::Connect(error) => Some(error),
+            ConnectorError::Connect(error) => error.source(),
         }
-    }
-}
-
-/// A connection of hyper-util's client: a [`SupervisedStream`] that tells its reader of a drain as soon as that costs no request its answer.
-///
-/// `Connected::poison` would be the client's own way to give a connection up, but hyper-util lets no connector keep it, and it wakes nobody. What a peer could have said does both.
-pub struct HttpStream {
-    stream: SupervisedStream,
-    turns: Turns,
-    draining: Option<BoxFuture<'static, Option<Instant>>>,
-}
-
-impl HttpStream {
-    fn new(stream: SupervisedStream, http2: bool) -> Self {
-        let draining = Some(Box::pin(stream.draining()) as BoxFuture<'static, _>);
-        HttpStream { stream, turns: Turns::new(http2), draining }
-    }
-
-    /// Which connection.
-    pub fn id(&self) -> ConnectionId {
-        self.stream.id()
-    }
-
-    /// The stream itself.
-    pub fn get_ref(&self) -> &SupervisedStream {
-        &self.stream
-    }
-
-    /// Whether the drain has begun; otherwise the task is woken when it does.
-    fn poll_draining(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(draining) = &mut self.draining
-            && draining.as_mut().poll(cx).is_ready()
-        {
-            self.draining = None;
-        }
-        self.draining.is_none() && self.stream.is_draining()
-    }
-}
-
-impl Connection for HttpStream {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.stream.id());
-        match &self.turns {
-            Turns::Http1(_) => connected,
-            Turns::Http2(_) => connected.negotiated_h2(),
-        }
-    }
-}
-
-impl AsyncRead for HttpStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buf.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        // What is said now is not the peer's, and not looked at.
-        if read.is_pending() && this.poll_draining(cx) && this.turns.say_farewell(buf) {
-            return Poll::Ready(Ok(()));
-        }
-        this.turns.received(&buf.filled()[before..]);
-        read
-    }
-}
-
-impl AsyncWrite for HttpStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored_of(cx, &[io::IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored_of(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl HttpStream {
-    fn poll_write_vectored_of(&mut self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        if let Poll::Ready(Ok(mut n)) = written {
-            for slice in slices {
-                let sent = n.min(slice.len());
-                self.turns.sent(&slice[..sent]);
-                n -= sent;
-            }
-        }
-        written
-    }
-}
-
-impl fmt::Debug for HttpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpStream").field("stream", &self.stream).field("turns", &self.turns).finish_non_exhaustive()
     }
 }

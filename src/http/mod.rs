@@ -15,13 +15,15 @@ mod exchange;
 mod expect;
 mod incoming;
 #[cfg(feature = "hyper-util")]
+mod pooled;
+#[cfg(feature = "hyper-util")]
 mod turns;
-#[cfg(all(test, feature = "hyper-util"))]
-mod turns_tests;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
 #[cfg(feature = "hyper-util")]
-pub use connector::{Connector, ConnectorError, HttpStream};
+pub use connector::{Connector, ConnectorError};
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyError, ResponseBody};
+#[cfg(feature = "hyper-util")]
+pub use pooled::HttpStream;

@@ -12,6 +12,7 @@ mod connecting;
 mod events;
 mod flowing;
 mod framed;
+mod leaving;
 mod listening;
 mod losing;
 mod scale;

@@ -1,15 +1,6 @@
-//! How a client that somebody else speaks HTTP by is told of a drain: by what its peer could have said.
-//!
-//! A pool does not tell its connector which of its connections are idle, and a drain has to know: an idle one is to go at once, a busy one when it is done.
-//!
-//! HTTP/2 has a word for it. GOAWAY is slipped in between two frames of the peer's: nothing more is asked on the connection, and what was asked is answered.
-//!
-//! HTTP/1.1 has none but the end of the stream, which on a busy connection would cut the answer off. So the bytes are looked at as they pass, for where messages end and for nothing else. What is not
-//! understood is never idle: it costs the drain its time, and no request its answer.
+//! Where the answer of an HTTP/1.1 peer ends: RFC 9112, sections 6.3 and 7.1.
 
 use std::fmt;
-
-use tokio::io::ReadBuf;
 
 /// A head that is longer is not waited for. hyper takes as much by default.
 const HEAD_AT_MOST: usize = 400 * 1024;
@@ -17,48 +8,8 @@ const HEAD_AT_MOST: usize = 400 * 1024;
 /// hyper's default limit is 100.
 const HEADERS_AT_MOST: usize = 128;
 
-/// The state of one connection.
-#[derive(Debug)]
-pub(super) enum Turns {
-    Http1(Http1),
-    Http2(Http2),
-}
-
-impl Turns {
-    pub(super) fn new(http2: bool) -> Self {
-        if http2 { Turns::Http2(Http2::default()) } else { Turns::Http1(Http1::Idle) }
-    }
-
-    /// Tells the reader of the drain, if it can be told now: into `buf`, or, where that stays as it is, by the end of the stream.
-    pub(super) fn say_farewell(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        match self {
-            Turns::Http1(state) => matches!(state, Http1::Idle),
-            Turns::Http2(state) if state.go_away.is_empty() || !state.is_between_frames() => false,
-            Turns::Http2(state) => {
-                let n = buf.remaining().min(state.go_away.len());
-                buf.put_slice(&state.go_away[..n]);
-                state.go_away = &state.go_away[n..];
-                true
-            }
-        }
-    }
-
-    pub(super) fn sent(&mut self, bytes: &[u8]) {
-        if let Turns::Http1(state) = self {
-            state.sent(bytes);
-        }
-    }
-
-    pub(super) fn received(&mut self, bytes: &[u8]) {
-        match self {
-            Turns::Http1(state) => state.received(bytes),
-            Turns::Http2(state) => state.received(bytes),
-        }
-    }
-}
-
 /// HTTP/1.1 without pipelining, as hyper speaks it: RFC 9112, section 6.3.
-pub(super) enum Http1 {
+pub(in crate::http) enum Http1 {
     Idle,
     /// A request has begun. Its method, as far as it was written.
     Asking(Vec<u8>),
@@ -76,7 +27,7 @@ pub(super) enum Http1 {
 
 /// What of a request decides where its answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(in crate::http) enum Asked {
     Head,
     Connect,
     Other,
@@ -97,7 +48,7 @@ impl fmt::Debug for Http1 {
 }
 
 impl Http1 {
-    fn sent(&mut self, bytes: &[u8]) {
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
         if matches!(self, Http1::Idle) && !bytes.is_empty() {
             *self = Http1::Asking(Vec::new());
         }
@@ -122,7 +73,7 @@ impl Http1 {
         }
     }
 
-    fn received(&mut self, mut bytes: &[u8]) {
+    pub(super) fn received(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match self {
                 Http1::Body(left) => {
@@ -194,7 +145,7 @@ fn body_of(headers: &[httparse::Header<'_>]) -> Http1 {
     let named = |name: &'static str| {
         headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     };
-    if let Some(coding) = named("transfer-encoding").last() {
+    if let Some(coding) = named("transfer-encoding").next_back() {
         let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         return match last.trim_ascii().eq_ignore_ascii_case(b"chunked") {
             true => Http1::Chunked(Chunked::default()),
@@ -211,7 +162,7 @@ fn body_of(headers: &[httparse::Header<'_>]) -> Http1 {
 
 /// A chunked body: RFC 9112, section 7.1.
 #[derive(Debug)]
-pub(super) enum Chunked {
+pub(in crate::http) enum Chunked {
     Size {
         size: u64,
         digits: u8,
@@ -279,49 +230,5 @@ impl Chunked {
             };
         }
         Passed::More
-    }
-}
-
-/// HTTP/2, of which only frames are looked at (RFC 9113, section 4.1), and only at what is received: for where one ends.
-#[derive(Debug)]
-pub(super) struct Http2 {
-    /// A frame's head as far as it has come.
-    head: Vec<u8>,
-    /// How much of a frame's payload is to come.
-    payload: usize,
-    /// The peer's first frame has come, which must be its settings.
-    begun: bool,
-    /// What is left to be said.
-    go_away: &'static [u8],
-}
-
-/// GOAWAY without an error, and with the highest stream there can be: nothing that was asked for is given up (RFC 9113, section 6.8).
-const GO_AWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-
-impl Default for Http2 {
-    fn default() -> Self {
-        Http2 { head: Vec::new(), payload: 0, begun: false, go_away: GO_AWAY }
-    }
-}
-
-impl Http2 {
-    fn received(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let skipped = self.payload.min(bytes.len());
-            self.payload -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (9 - self.head.len()).min(bytes.len());
-            self.head.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            if let &[a, b, c, _, _, _, _, _, _] = self.head.as_slice() {
-                self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-                self.head.clear();
-                self.begun = true;
-            }
-        }
-    }
-
-    fn is_between_frames(&self) -> bool {
-        self.begun && self.payload == 0 && self.head.is_empty()
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::io::ReadBuf;
 
-use super::turns::Turns;
+use super::Turns;
 
 fn is_idle(turns: &mut Turns) -> bool {
     turns.say_farewell(&mut ReadBuf::new(&mut []))
