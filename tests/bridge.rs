@@ -69,7 +69,9 @@ impl Stage {
 }
 
 async fn stop(supervisor: Addr<Supervisor>, drain: Duration) -> Arc<Ledger> {
-    supervisor.send(Stop::by(StopPlan::new().drain(drain).linger(Duration::from_secs(10)))).await.unwrap()
+    let stop = supervisor.send(Stop::by(StopPlan::new().drain(drain).linger(Duration::from_secs(10))));
+    // Not a measure but a watchdog: a minute is neither the drain nor anything else here.
+    tokio::time::timeout(Duration::from_secs(60), stop).await.expect("the drain is not waited for").unwrap()
 }
 
 fn acceptor(signed: &SelfSigned) -> SslAcceptor {
@@ -232,6 +234,7 @@ async fn http2_is_drained_too() {
     let stopping = actix::spawn(stop(stage.supervisor.clone(), HOUR));
     // The pool does not hand the busy connection out any more.
     let refused = loop {
+        assert!(!stopping.is_finished(), "three requests are under way");
         match get(&client, stage.uri("/")).await {
             Ok(response) => drop(whole(response).await),
             Err(error) => break error,
