@@ -25,7 +25,10 @@ fn main() -> ExitCode {
         while let Some(Ok(happened)) = progress.next().await {
             match happened {
                 Progress::Connected { id, peer } => println!("Connected: connection {id} to {peer}"),
-                Progress::Lost(lost) => return Ok(println!("Lost: {lost}")),
+                Progress::Lost(lost) => {
+                    println!("Lost: {lost}");
+                    break;
+                }
                 _ => {}
             }
         }

@@ -39,6 +39,7 @@
 //! | connect, listen, adopt a socket | [`Supervisor`], [`Connect`], [`Listen`], [`Adopt`] |
 //! | call and get replies | [`Framed`], [`Lines`], [`Call`] |
 //! | own connections by messages | [`Events`], [`Owner`], [`Connected`], [`Data`], [`Eof`], [`Draining`], [`Lost`] |
+//! | use a connection as a stream of bytes | [`Streamed`], [`SupervisedStream`], [`Connect::open`] |
 //! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
 //! | configure TLS | [`ClientTls`], [`ServerTls`] |
 //! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
@@ -57,6 +58,7 @@
 //! | `charset` | no | `http`, and text in the charset that its peer names; without it UTF-8 and US-ASCII, and an error for all others |
 //! | `compression` | no | `gzip`, `deflate`, `brotli` and `zstd`, of which each is a feature, too: `http`, and responses in this encoding are decoded, up to a limit |
 //! | `tower` | no | `http`, and `http::serve_tower` |
+//! | `hyper-util` | no | `http::Connector`: hyper-util's legacy client on supervised connections |
 //! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |
@@ -95,7 +97,8 @@ mod model;
 pub use connection::{
     Abort, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended, Eof,
     Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner, Parked,
-    PauseReading, Protocol, ProtocolError, Reply, ResumeReading, Write, WriteError,
+    PauseReading, Protocol, ProtocolError, Reply, ResumeReading, StreamError, Streamed, SupervisedStream, Write,
+    WriteError,
 };
 pub use dial::{DialOptions, Keepalive, Resolver, StaticResolver, SystemResolver, Target, TargetError};
 pub use fate::{

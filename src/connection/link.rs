@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Close, LateData, Options, WriteError, life::Life, outbuf::OutBuf, reply::Reply, stream::Stream, timer::Timer,
+    tray::Tray,
 };
 use crate::{
     fate::{Lost, Reason},
@@ -41,6 +42,8 @@ pub(crate) struct Link {
     pub(super) pressed: bool,
     pub(super) waiting_writes: VecDeque<WaitingWrite>,
     pub(super) waiting_bytes: usize,
+    /// What a stream has accepted and its protocol has not fetched yet waits here.
+    pub(super) tray: Option<Arc<Tray>>,
     /// Writes that came when too many were waiting already: told, or fatal, once it is known whether anybody awaits the answer.
     pub(super) overruns: Vec<Reply<Result<(), WriteError>>>,
     pub(super) waiting_flushes: VecDeque<(u64, Reply<Result<(), WriteError>>)>,
@@ -92,6 +95,7 @@ impl Link {
             pressed: false,
             waiting_writes: VecDeque::new(),
             waiting_bytes: 0,
+            tray: None,
             overruns: Vec::new(),
             waiting_flushes: VecDeque::new(),
             waiting_ends: Vec::new(),
@@ -187,7 +191,7 @@ impl Link {
 
     /// Whether an end now would cost bytes.
     fn owes(&self) -> bool {
-        !self.out.is_empty() || !self.waiting_writes.is_empty()
+        self.unsent() > 0
     }
 
     /// A write of the protocol's own: accepted whatever the marks say, as long as nobody asked for a close.
@@ -312,6 +316,7 @@ impl Link {
     }
 
     pub(super) fn unsent(&self) -> u64 {
-        (self.out.len() + self.waiting_bytes) as u64
+        let on_tray = self.tray.as_ref().map_or(0, |tray| tray.unsent());
+        (self.out.len() + self.waiting_bytes + on_tray) as u64
     }
 }

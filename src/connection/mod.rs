@@ -28,7 +28,10 @@ mod pump;
 mod reply;
 mod start;
 mod stream;
+mod stream_error;
+mod streamed;
 mod timer;
+mod tray;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -52,6 +55,8 @@ pub use protocol::{EndOfStream, Protocol, ProtocolError};
 pub(crate) use reply::Begin;
 pub use reply::{Parked, Reply};
 pub(crate) use start::{Secure, Start};
+pub use stream_error::StreamError;
+pub use streamed::{Streamed, SupervisedStream};
 
 use crate::{
     fate::{Lost, Reason},
@@ -145,6 +150,8 @@ impl<P: Protocol> Connection<P> {
             }
         }
         let link = &mut self.link;
+        // What is accepted from here on would be neither sent nor counted.
+        link.tray.iter().for_each(|tray| tray.seal());
         let entry = &link.entry;
         let lost = Lost {
             id: entry.id,

@@ -135,9 +135,9 @@ impl<P: Protocol> Connection<P> {
 
     /// A turn: the protocol's own futures, then write, then close_notify when it is due, then read. Whether anything moved.
     fn turn(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
+        self.link.answer_overruns();
         let (protocol, mut io) = self.parts(context);
         protocol.poll(&mut io, cx);
-        self.link.answer_overruns();
         let mut moved = self.link.write_out(cx);
         self.tell_pressure(context);
         if self.link.life.phase == Phase::Flushing {

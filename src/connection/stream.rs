@@ -6,6 +6,8 @@ use std::{
 };
 
 use bytes::BytesMut;
+#[cfg(feature = "http")]
+#[cfg(feature = "http")]
 use tokio::io::ReadBuf;
 
 use crate::{
@@ -45,6 +47,8 @@ impl Stream {
         either!(self, stream => stream.poll_read(cx, buf))
     }
 
+    #[cfg(feature = "http")]
+    #[cfg(feature = "http")]
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,

@@ -10,6 +10,8 @@
 mod body;
 mod charset;
 mod client;
+#[cfg(feature = "hyper-util")]
+mod connector;
 mod decode;
 mod decoded;
 #[cfg(feature = "_decode")]
@@ -18,18 +20,26 @@ mod error;
 mod exchange;
 mod expect;
 mod incoming;
+#[cfg(feature = "hyper-util")]
+mod pooled;
 mod response;
 mod server;
 mod session;
 mod timed;
+#[cfg(feature = "hyper-util")]
+mod turns;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;
+#[cfg(feature = "hyper-util")]
+pub use connector::{Connector, ConnectorError};
 pub(crate) use decode::accept_encoding;
 pub use decoded::{BodyEnd, DecodedBody};
 pub use error::{Deadline, Error, ErrorKind, RedirectError};
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyDeadline, BodyError, ResponseBody};
+#[cfg(feature = "hyper-util")]
+pub use pooled::HttpStream;
 pub(crate) use response::ResponseContext;
 pub use response::{Response, StatusError};
 pub use server::{FromFn, HttpServer, IntoResponse, RequestBody, Respond, ServerOptions, serve};

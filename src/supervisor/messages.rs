@@ -121,6 +121,10 @@ impl<P: Protocol> Connect<P> {
 
     option_setters!();
 
+    pub(super) fn map_protocol(self, change: impl FnOnce(P) -> P) -> Self {
+        Connect { protocol: change(self.protocol), ..self }
+    }
+
     pub(super) fn into_parts(
         self,
         default_resolver: &Arc<dyn Resolver>,
@@ -199,6 +203,10 @@ impl<P: Protocol> Adopt<P> {
     }
 
     option_setters!();
+
+    pub(super) fn map_protocol(self, change: impl FnOnce(P) -> P) -> Self {
+        Adopt { protocol: change(self.protocol), ..self }
+    }
 
     pub(super) fn into_parts(self) -> (Role, Peer, P, Start, Options) {
         (self.role, self.peer, self.protocol, Start::Socket { socket: self.socket, secure: self.secure }, self.options)

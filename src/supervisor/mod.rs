@@ -3,6 +3,7 @@
 mod admission;
 pub(crate) mod course;
 mod messages;
+mod open;
 mod plan;
 mod progress;
 mod stop;

@@ -8,7 +8,7 @@ use exeunt::{
     Adopt, Books, ClientTls, Connected, Connection, Data, Draining, Eof, Events, Handle, Io, Ledger, Lost, Owner,
     Protocol, ProtocolError, ServerTls, Socket, Stop, StopPlan, Supervisor, sim::Quiet, tls::SelfSigned,
 };
-use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
+use openssl::ssl::{Ssl, SslAcceptor, SslConnector, SslMethod, SslVerifyMode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
@@ -83,6 +83,16 @@ impl RawPeer {
         let mut peer = RawPeer { stream: Box::pin(SslStream::new(server_ssl(), Quiet(pipe)).unwrap()) };
         peer.stream.as_mut().accept().await?;
         Ok(peer)
+    }
+
+    /// A client that has shaken hands.
+    pub async fn connect(pipe: DuplexStream) -> Self {
+        let mut builder = SslConnector::builder(SslMethod::tls()).unwrap();
+        builder.set_verify(SslVerifyMode::NONE);
+        let ssl = builder.build().configure().unwrap().into_ssl("localhost").unwrap();
+        let mut peer = RawPeer { stream: Box::pin(SslStream::new(ssl, Quiet(pipe)).unwrap()) };
+        peer.stream.as_mut().connect().await.unwrap();
+        peer
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {

@@ -120,7 +120,7 @@ async fn a_close_bounds_everything() {
     assert!(matches!(waiting.await.unwrap_err().kind(), ErrorKind::Closed));
     assert!(dialing.await.unwrap_err().is_stopping());
     let killed = scene.session.close_by(StopPlan::now().drain(Duration::from_millis(20)));
-    assert!(matches!(under_way.as_mut().now_or_never(), None));
+    assert!(under_way.as_mut().now_or_never().is_none());
     let ledger = killed.await;
     assert_eq!(ledger.rows.len(), 2, "{ledger}");
     assert_eq!(closing.await.rows.len(), 2, "both get the same ledger");
