@@ -184,7 +184,6 @@ impl Link {
     }
 
     /// What has ended it, if anything but a plain close of ours has.
-    #[cfg(feature = "http")]
     pub(crate) fn cause(&self) -> Option<&Reason> {
         self.life.cause.as_ref()
     }
