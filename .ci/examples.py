@@ -212,6 +212,39 @@ def serve(debug, work):
         check(served["accepted"] == served["completed"] == 3, server, f"3 requests were made, and it says {served}")
 
 
+def fetch(debug, work):
+    """`serve` asked by `fetch`, `seed` and hyper-util's client: one request, many with figures, a refusal."""
+    ca = "exeunt-serve-ca.pem"
+    with Program(debug / "serve", "--port", "0", "--json", cwd=work) as server:
+        port = json.loads(server.wait_for(lambda line: is_event(line, "listening"), "listening"))["port"]
+        server.wait_for(lambda line: is_event(line, "ca"), "saying that it wrote a certificate")
+        url = f"https://localhost:{port}"
+
+        with Program(debug / "seed", url + "/echo", ca, cwd=work) as seed:
+            seed.ends()
+            for word in ("Connected: ", "Lost: "):
+                check(sum(line.startswith(word) for line in seed.lines) == 1, seed, f"not one line begins with {word!r}")
+
+        with Program(debug / "fetch", url + "/echo", "--ca", ca, "-d", "said", cwd=work) as one:
+            one.ends()
+            check(one.lines == ["said"], one, "the body is not what was sent")
+
+        with Program(debug / "fetch", url + "/bytes/100", "--ca", ca, "-n", "200", "-c", "8", "--json", cwd=work) as many:
+            many.ends()
+            responses = [json.loads(line) for line in many.lines if is_event(line, "response")]
+            check(len(responses) == 200 and all(each["status"] == 200 and each["bytes"] == 100 for each in responses), many, "not 200 responses")
+            check(json.loads(many.lines[-2])["ok"] == 200, many, "the summary does not say 200")
+            check(many.ledger()["connected"] <= 8, many, "more than 8 connections")
+
+        with Program(debug / "hyper_client", url + "/bytes/100", "--ca", ca, "--requests", "6", "--at-a-time", "3", cwd=work) as client:
+            client.ends()
+
+        server.process.send_signal(signal.SIGTERM)
+        server.ends()
+    with Program(debug / "fetch", url, "--ca", ca, "--json", cwd=work) as nobody:
+        nobody.ends(3)
+
+
 def refused(debug, work):
     """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger."""
     import socket
@@ -241,6 +274,8 @@ def wrong(debug, work):
         ["talk", "localhost:4433", "--ca", missing],
         ["echo_server"],
         ["echo_server", "--port", "65536"],
+        ["fetch"],
+        ["fetch", "https://localhost/", "-H", "no colon"],
         ["echo_server", "--port", "0", "--cert", missing, "--key", missing],
         ["serve"],
         ["serve", "--port", "0", "--root", missing],
@@ -278,6 +313,7 @@ def main():
         alone(debug, work, "owner")
         echo(debug, work)
         serve(debug, work)
+        fetch(debug, work)
         refused(debug, work)
         wrong(debug, work)
         unread(debug, work)

@@ -8,12 +8,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix::{Handler, Message};
 use bytes::BytesMut;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
-    HeaderMap, Request, Response,
-    header::{EXPECT, HOST, HeaderValue},
+    Request, Response,
+    header::{HOST, HeaderValue},
 };
 use hyper::{
     body::Incoming,
@@ -28,14 +27,14 @@ use tokio::time::Instant;
 use super::{
     Body, ExchangeError, ResponseBody,
     exchange::Answer,
-    expect::{Gate, Verdict},
+    expect::{Gate, Verdict, expects_continue},
     incoming::{Fate, words},
+    watch::Watch,
 };
 use crate::{
-    connection::{Connection, Io, Lent, Milestones, Protocol, ProtocolError},
+    connection::{Io, Lent, Protocol, ProtocolError},
     fate::Lost,
     lifecycle::Phase,
-    ticket::Entry,
 };
 
 /// Speaks HTTP/1.1 as a client: see [`Exchange`](super::Exchange).
@@ -64,18 +63,6 @@ pub struct HttpClient {
     /// hyper was polled since the last exchange and waits for the next.
     settled: bool,
     watch: Option<Arc<dyn Watch>>,
-}
-
-/// Whoever wants to know when a connection can bear another exchange: a pool. Called from the connection's own poll.
-pub(super) trait Watch: Send + Sync {
-    /// It is open; `since`: when it came how far.
-    fn opened(&self, entry: &Arc<Entry>, since: &Milestones);
-    /// Nothing is under way: the next exchange would begin at once.
-    fn idle(&self);
-    /// It bears no further exchange.
-    fn leaving(&self);
-    /// It has ended.
-    fn lost(&self, lost: &Lost);
 }
 
 enum State {
@@ -132,6 +119,11 @@ impl HttpClient {
     pub(super) fn ask(&mut self, request: Request<Body>, answer: Answer) {
         self.idle = false;
         self.asked.push_back(Asked { request, answer });
+    }
+
+    /// If it is idle, it will say so once more.
+    pub(super) fn say_again(&mut self) {
+        self.idle = false;
     }
 
     fn speak(&mut self) -> Result<(), String> {
@@ -271,23 +263,6 @@ impl HttpClient {
             answer.send(Err(ExchangeError::NotSent { request: Box::new(request), reason }));
         }
     }
-}
-
-/// Asks a connection to say again that it is idle, if it is.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct Nudge;
-
-impl Handler<Nudge> for Connection<HttpClient> {
-    type Result = ();
-
-    fn handle(&mut self, _: Nudge, context: &mut Self::Context) {
-        self.parts(context).0.idle = false;
-    }
-}
-
-fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// hyper has no predicate for a message that comes when none is awaited.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use http::{HeaderMap, header::EXPECT};
 use tokio::time::{Sleep, sleep};
 
 use super::BoxError;
@@ -75,6 +76,11 @@ impl Gate {
         self.verdict.wanted();
         Poll::Ready(Ok(()))
     }
+}
+
+/// Whether a request with these headers wants to be told to send its body.
+pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The request's body was not sent, because the peer had answered without it.

@@ -28,6 +28,7 @@ mod session;
 mod timed;
 #[cfg(feature = "hyper-util")]
 mod turns;
+mod watch;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;

@@ -7,6 +7,7 @@
 //! Not made of `poll_shutdown`: a second `SSL_shutdown`, which waits for the peer's close_notify, takes data that comes before it for a fatal error.
 
 mod close;
+mod fill;
 
 use std::{
     net::SocketAddr,
@@ -26,6 +27,7 @@ use super::{
     resume::Key,
 };
 use crate::fate::HandshakeFailure;
+pub(super) use fill::read_into;
 
 /// What a read came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,27 +347,3 @@ impl TlsStream {
 
 const APPLICATION_VERIFICATION: i32 = 50;
 const CUT_SHORT: &str = "the peer ended the connection in the middle of a TLS message";
-
-/// Lets `fill` append to `buf`, whose spare capacity is made to be not none: into no room at all nothing is read, which would look like an end.
-pub(super) fn read_into(
-    buf: &mut BytesMut,
-    fill: impl FnOnce(&mut ReadBuf<'_>) -> Poll<Result<ReadEvent, StreamFailure>>,
-) -> Poll<Result<ReadEvent, StreamFailure>> {
-    if buf.len() == buf.capacity() {
-        buf.reserve(RECORD);
-    }
-    let mut spare = ReadBuf::uninit(buf.spare_capacity_mut());
-    let filled = fill(&mut spare);
-    let n = spare.filled().len();
-    advance(buf, n);
-    filled
-}
-
-#[allow(unsafe_code)]
-fn advance(buf: &mut BytesMut, n: usize) {
-    let filled = buf.len() + n;
-    debug_assert!(filled <= buf.capacity());
-    // SAFETY: `n` is how much a `ReadBuf` over the spare capacity of this very buffer says is filled; it counts initialized bytes only,
-    // and no more than it was made of. Nothing was done to the buffer since.
-    unsafe { buf.set_len(filled) };
-}

@@ -21,7 +21,8 @@ use super::{
     config::Timeouts,
     key::Key,
     pool::PlaceId,
-    shared::{Shared, Watcher, lock},
+    shared::{Shared, lock},
+    watcher::Watcher,
 };
 use crate::{
     connection::ConnectError,

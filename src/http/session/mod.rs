@@ -12,16 +12,20 @@
 
 mod account;
 mod actor;
+mod asked;
 mod builder;
 mod config;
 mod fetch;
 mod flow;
 mod hooks;
 mod key;
+mod lease;
+mod parts;
 mod pool;
 mod redirect;
 mod retry;
 mod shared;
+mod watcher;
 
 use std::{fmt, sync::Arc};
 
@@ -111,7 +115,7 @@ impl Session {
     /// # Errors
     /// There was no response; a response with any status is none.
     pub async fn execute(&self, request: Request<Body>) -> Result<Response, Error> {
-        flow::run(self, flow::Asked::of(request)).await
+        flow::run(self, asked::Asked::of(request)).await
     }
 
     async fn fetch(&self, fetch: Fetch) -> Result<Response, Error> {

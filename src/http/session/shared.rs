@@ -20,24 +20,21 @@ use super::{
     config::{Config, Timeouts},
     hooks::{Hooks, Moment},
     key::Key,
-    pool::{Act, Checkout, PlaceId, Pool, WaiterId},
+    lease::{Lease, Waiting},
+    pool::{Act, Checkout, PlaceId, Pool},
 };
 use crate::{
     connection::{Close, ConnectError, Handle},
-    fate::{ConnectionId, Lost},
-    http::{
-        Error, ErrorKind, HttpClient,
-        client::{Nudge, Watch},
-    },
+    fate::ConnectionId,
+    http::{Error, ErrorKind, HttpClient},
     lifecycle::Phase,
     supervisor::Supervisor,
-    ticket::Entry,
 };
 
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) supervisor: Addr<Supervisor>,
-    pool: Mutex<Pool<Arc<Client>, Waiter>>,
+    pub(super) pool: Mutex<Pool<Arc<Client>, Waiter>>,
     pub(super) account: Mutex<Account>,
     /// An end was written into the account, or a close was asked for.
     pub(super) changed: Notify,
@@ -61,7 +58,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         self.handle.phase() == Phase::Open && !self.handle.entry().is_draining()
     }
 }
@@ -188,7 +185,7 @@ impl Shared {
         }
     }
 
-    fn returned(self: &Arc<Self>, place: PlaceId) {
+    pub(super) fn returned(self: &Arc<Self>, place: PlaceId) {
         let now = Instant::now();
         self.in_pool(|pool, acts| {
             pool.returned(place, now, acts);
@@ -257,121 +254,6 @@ impl fmt::Debug for Shared {
             .field("idle", &idle)
             .field("waiting", &waiting)
             .finish_non_exhaustive()
-    }
-}
-
-/// A place in the line, given up when this is dropped.
-struct Waiting<'a> {
-    shared: &'a Arc<Shared>,
-    waiter: WaiterId,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        lock(&self.shared.pool).give_up(self.waiter);
-    }
-}
-
-/// A connection, lent for one exchange.
-///
-/// The connection says itself when it can bear the next. So an exchange that was answered, or that failed, needs nothing here; but one that was given up may never have reached the connection (actix takes
-/// a message back whose answer nobody awaits), which then has nothing to say: dropped in that state, the lease asks it.
-pub(super) struct Lease {
-    shared: Arc<Shared>,
-    place: PlaceId,
-    pub(super) client: Arc<Client>,
-    /// Whether the connection had served another before.
-    pub(super) reused: bool,
-    answered: bool,
-}
-
-impl Lease {
-    fn new(shared: &Arc<Shared>, place: PlaceId, client: Arc<Client>, reused: bool) -> Self {
-        Lease { shared: shared.clone(), place, client, reused, answered: false }
-    }
-
-    /// The exchange was answered.
-    pub(super) fn answered(&mut self) {
-        self.answered = true;
-    }
-
-    /// The connection bears no further exchange, whatever it says.
-    pub(super) fn spoiled(&mut self) {
-        self.answered = true;
-        self.shared.gone(self.place);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.client.handle.do_send(Nudge);
-            // One that has ended reads no message.
-            if !self.client.is_usable() {
-                self.shared.gone(self.place);
-            }
-        }
-    }
-}
-
-/// The pool's eye on one of its connections.
-pub(super) struct Watcher {
-    shared: Arc<Shared>,
-    place: PlaceId,
-    host: Key,
-    lost: AtomicBool,
-}
-
-impl Watcher {
-    pub(super) fn new(shared: &Arc<Shared>, place: PlaceId, host: Key) -> Self {
-        lock(&shared.account).asked(place);
-        Watcher { shared: shared.clone(), place, host, lost: AtomicBool::new(false) }
-    }
-}
-
-impl Watch for Watcher {
-    fn opened(&self, entry: &Arc<Entry>, since: &crate::connection::Milestones) {
-        lock(&self.shared.account).connected(self.place, entry.clone());
-        self.shared.hooks(|hooks| {
-            let host = self.host.target();
-            if let Some(at) = since.resolved {
-                hooks.resolved(entry.id, &host, at);
-            }
-            if let Some(at) = since.dialed {
-                hooks.dialled(entry.id, &host, at);
-            }
-            if self.host.is_secure()
-                && let Some(at) = since.secured
-            {
-                hooks.handshaken(entry.id, &host, at);
-            }
-        });
-    }
-
-    fn idle(&self) {
-        self.shared.returned(self.place);
-    }
-
-    fn leaving(&self) {
-        self.shared.gone(self.place);
-    }
-
-    fn lost(&self, lost: &Lost) {
-        self.lost.store(true, Relaxed);
-        self.shared.gone(self.place);
-        lock(&self.shared.account).lost(self.place, lost);
-        self.shared.hooks(|hooks| hooks.lost(lost));
-        self.shared.changed.notify_one();
-    }
-}
-
-impl Drop for Watcher {
-    /// Every connection that was admitted is told to be lost. What goes without it was not admitted.
-    fn drop(&mut self) {
-        if !self.lost.load(Relaxed) {
-            lock(&self.shared.account).refused(self.place);
-            self.shared.changed.notify_one();
-        }
     }
 }
 

@@ -1,0 +1,82 @@
+//! What is asked, before it is on its way.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, Uri};
+
+use super::{
+    Retry, Timeouts,
+    key::Key,
+    shared::{Shared, lock},
+};
+use crate::{
+    http::{Body, Error, error::WithoutSecrets},
+    tls::ClientTls,
+};
+
+/// A request as its caller wants it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) settings: Settings,
+}
+
+/// What a request says in place of its session. `None`: nothing.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) total: Option<Duration>,
+    pub(super) pool: Option<Duration>,
+    pub(super) dial: Option<Duration>,
+    pub(super) handshake: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) between_reads: Option<Duration>,
+    pub(super) redirects: Option<usize>,
+    pub(super) retry: Option<Retry>,
+    pub(super) tls: Option<ClientTls>,
+    pub(super) server_name: Option<String>,
+    pub(super) decode: Option<bool>,
+}
+
+impl Settings {
+    pub(super) fn timeouts(&self, of_session: &Timeouts) -> Timeouts {
+        Timeouts {
+            total: self.total.or(of_session.total),
+            pool: self.pool.or(of_session.pool),
+            dial: self.dial.unwrap_or(of_session.dial),
+            handshake: self.handshake.unwrap_or(of_session.handshake),
+            first_byte: self.first_byte.or(of_session.first_byte),
+            between_reads: self.between_reads.or(of_session.between_reads),
+        }
+    }
+}
+
+impl Asked {
+    pub(super) fn of(request: Request<Body>) -> Self {
+        let (parts, body) = request.into_parts();
+        Asked { method: parts.method, uri: parts.uri, headers: parts.headers, body, settings: Settings::default() }
+    }
+
+    pub(super) fn key(&self, shared: &Shared) -> Result<Key, Error> {
+        shared.key(&self.uri, &self.settings)
+    }
+}
+
+impl Shared {
+    /// The key of a request. Most sessions ask the same host again and again, so the last one is kept.
+    pub(super) fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
+        let mut last = lock(&self.last_key);
+        if let Some(key) = &*last
+            && settings.tls.is_none()
+            && settings.server_name.is_none()
+            && key.is_of(uri)
+        {
+            return Ok(key.clone());
+        }
+        let key = Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref());
+        let key = key.map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))?;
+        Ok(last.insert(key).clone())
+    }
+}

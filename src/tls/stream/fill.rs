@@ -1,0 +1,33 @@
+//! Reading into the spare room of a buffer.
+
+use std::task::Poll;
+
+use bytes::BytesMut;
+use tokio::io::ReadBuf;
+
+use super::{RECORD, ReadEvent};
+use crate::tls::StreamFailure;
+
+/// Lets `fill` append to `buf`, whose spare capacity is made to be not none: into no room at all nothing is read, which would look like an end.
+pub(in crate::tls) fn read_into(
+    buf: &mut BytesMut,
+    fill: impl FnOnce(&mut ReadBuf<'_>) -> Poll<Result<ReadEvent, StreamFailure>>,
+) -> Poll<Result<ReadEvent, StreamFailure>> {
+    if buf.len() == buf.capacity() {
+        buf.reserve(RECORD);
+    }
+    let mut spare = ReadBuf::uninit(buf.spare_capacity_mut());
+    let filled = fill(&mut spare);
+    let n = spare.filled().len();
+    advance(buf, n);
+    filled
+}
+
+#[allow(unsafe_code)]
+fn advance(buf: &mut BytesMut, n: usize) {
+    let filled = buf.len() + n;
+    debug_assert!(filled <= buf.capacity());
+    // SAFETY: `n` is how much a `ReadBuf` over the spare capacity of this very buffer says is filled; it counts initialized bytes only,
+    // and no more than it was made of. Nothing was done to the buffer since.
+    unsafe { buf.set_len(filled) };
+}
