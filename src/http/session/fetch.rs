@@ -1,6 +1,6 @@
 //! A request, as it is put together: by a handle's builder, or as a message.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Borrow, fmt, time::Duration};
 
 use actix::{Message, Recipient};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::EXPECT};
@@ -51,7 +51,12 @@ macro_rules! setters {
         }
 
         /// These names and values as a form: `application/x-www-form-urlencoded`.
-        pub fn form<K: AsRef<str>, V: AsRef<str>>(mut self, pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        pub fn form<I, K, V>(mut self, pairs: I) -> Self
+        where
+            I: IntoIterator<Item: Borrow<(K, V)>>,
+            K: AsRef<str>,
+            V: AsRef<str>,
+        {
             let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
             self.parts.body_of(Body::from(form), "application/x-www-form-urlencoded");
             self
