@@ -1,8 +1,7 @@
 //! The body of a response as its reader gets it, and the word of how it ended.
 
 use std::{
-    any::Any,
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Mutex,
     task::{Context, Poll, ready},
@@ -52,9 +51,6 @@ impl BodyEnd {
 /// Called once, when the body has ended in whatever way.
 pub(crate) type OnEnd = Box<dyn FnOnce(&BodyEnd) + Send>;
 
-/// What has to live for as long as the body is read.
-pub(crate) type Guard = Box<dyn Any + Send>;
-
 /// The body of a response, decoded if it was to be: an [`http_body::Body`], trailers included.
 ///
 /// It is read as fast as its reader reads: at most one frame of the peer's and one buffer of each decoder wait for it. After an error it is over.
@@ -62,7 +58,7 @@ pub struct DecodedBody {
     frames: Option<BoxBody<Bytes, BodyError>>,
     received: Received,
     /// Never locked: a mutex makes what can only be sent between threads fit to be shared, and so the response.
-    ending: Mutex<(Option<OnEnd>, Option<Guard>)>,
+    ending: Mutex<Option<OnEnd>>,
 }
 
 impl DecodedBody {
@@ -71,14 +67,13 @@ impl DecodedBody {
         body: Timed<B>,
         decode: impl FnOnce(Timed<B>) -> BoxBody<Bytes, BodyError>,
         on_end: Option<OnEnd>,
-        guard: Option<Guard>,
     ) -> Self
     where
         B: Body<Data = Bytes, Error = BodyError> + Unpin,
     {
         let received = body.received();
         let frames = decode(body);
-        let mut body = DecodedBody { frames: Some(frames), received, ending: Mutex::new((on_end, guard)) };
+        let mut body = DecodedBody { frames: Some(frames), received, ending: Mutex::new(on_end) };
         body.end_if_over();
         body
     }
@@ -93,11 +88,9 @@ impl DecodedBody {
     fn end(&mut self, end: BodyEnd) {
         self.frames = None;
         let ending = self.ending.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let (on_end, guard) = mem::take(ending);
-        if let Some(on_end) = on_end {
+        if let Some(on_end) = ending.take() {
             on_end(&end);
         }
-        drop(guard);
     }
 }
 

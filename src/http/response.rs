@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     charset,
     decode::{self, MOST_DECODED},
-    decoded::{DecodedBody, Guard, OnEnd},
+    decoded::{DecodedBody, OnEnd},
     incoming::BodyError,
     timed::Timed,
 };
@@ -66,7 +66,6 @@ pub(crate) struct ResponseContext {
     pub(crate) auto_decode: bool,
     /// It answers a HEAD: its headers describe a body that does not come.
     pub(crate) head: bool,
-    pub(crate) guard: Option<Guard>,
     pub(crate) on_end: Option<OnEnd>,
 }
 
@@ -79,7 +78,7 @@ impl Response {
         let encodings = if decodes { decode::take_encodings(&mut head) } else { Vec::new() };
         let limit = context.most_decoded.unwrap_or(MOST_DECODED);
         let body = Timed::new(body, context.between_reads, context.until);
-        let body = DecodedBody::new(body, |body| decode::around(body, encodings, limit), context.on_end, context.guard);
+        let body = DecodedBody::new(body, |body| decode::around(body, encodings, limit), context.on_end);
         let ResponseContext { uri, history, peer, connection, reused, .. } = context;
         Response { head, body, trailers: None, uri, history, peer, connection, reused }
     }

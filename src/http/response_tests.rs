@@ -6,16 +6,8 @@ use http_body_util::{Empty, Full, StreamBody};
 
 use super::{super::decoded::BodyEnd, *};
 
-/// What was told of the end, and that the guard was still there then and is gone now.
+/// What was told of the end.
 type Told = Arc<Mutex<Vec<String>>>;
-
-struct Guarding(Told);
-
-impl Drop for Guarding {
-    fn drop(&mut self) {
-        self.0.lock().unwrap().push("guard gone".to_owned());
-    }
-}
 
 fn context(told: &Told) -> ResponseContext {
     let tell = Arc::clone(told);
@@ -30,7 +22,6 @@ fn context(told: &Told) -> ResponseContext {
         most_decoded: None,
         auto_decode: true,
         head: false,
-        guard: Some(Box::new(Guarding(Arc::clone(told)))),
         on_end: Some(Box::new(move |end: &BodyEnd| tell.lock().unwrap().push(format!("{end:?}")))),
     }
 }
@@ -99,7 +90,7 @@ async fn a_limit_is_a_limit_whatever_the_peer_says() {
     let announced = Full::new(Bytes::from("one")).map_err(|never| match never {});
     let response = Response::new(head(&[]), announced, context(&told));
     assert_eq!(response.bytes_at_most(2).await, too_large);
-    assert_eq!(self::told(&told), "Dropped { received: 0 }, guard gone", "refused without reading");
+    assert_eq!(self::told(&told), "Dropped { received: 0 }", "refused without reading");
 }
 
 /// Law 5: no silent truncation.
@@ -122,38 +113,38 @@ async fn half_a_body_is_an_error_in_every_way_to_read_it() {
 }
 
 #[actix::test]
-async fn the_end_is_told_once_and_the_guard_lives_until_then() {
+async fn the_end_is_told_once() {
     let read = Told::default();
     let mut response = with(&[], frames(&["o", "ne"]), &read);
     assert_eq!(response.chunk().await, Ok(Some("o".into())));
     assert_eq!(told(&read), "");
     while response.chunk().await.unwrap().is_some() {}
-    assert_eq!(told(&read), "Read { received: 3 }, guard gone");
+    assert_eq!(told(&read), "Read { received: 3 }");
     drop(response);
-    assert_eq!(told(&read), "Read { received: 3 }, guard gone");
+    assert_eq!(told(&read), "Read { received: 3 }");
 
     let dropped = Told::default();
     let mut response = with(&[], frames(&["o", "ne"]), &dropped);
     assert_eq!(response.chunk().await, Ok(Some("o".into())));
     drop(response.into_body());
-    assert_eq!(told(&dropped), "Dropped { received: 1 }, guard gone");
+    assert_eq!(told(&dropped), "Dropped { received: 1 }");
 
     let failed = Told::default();
     let mut response = with(&[], vec![Ok(Frame::data("one".into())), Err(torn())], &failed);
     while let Ok(Some(_)) = response.chunk().await {}
     drop(response);
-    assert_eq!(told(&failed), format!("Failed {{ error: {:?}, received: 3 }}, guard gone", torn()));
+    assert_eq!(told(&failed), format!("Failed {{ error: {:?}, received: 3 }}", torn()));
 
     // It is known to be over before anybody has asked.
     let empty = Told::default();
     let body = Empty::new().map_err(|never| match never {});
     let _response = Response::new(head(&[]), body, context(&empty));
-    assert_eq!(told(&empty), "Read { received: 0 }, guard gone");
+    assert_eq!(told(&empty), "Read { received: 0 }");
     let last = Told::default();
     let body = Full::new(Bytes::from("one")).map_err(|never| match never {});
     let mut response = Response::new(head(&[]), body, context(&last));
     assert_eq!(response.chunk().await, Ok(Some("one".into())));
-    assert_eq!(told(&last), "Read { received: 3 }, guard gone");
+    assert_eq!(told(&last), "Read { received: 3 }");
 }
 
 #[actix::test]
@@ -221,7 +212,7 @@ mod encoded {
         let response = with(HEADERS, one(), &end);
         assert!(response.headers().is_empty() && response.content_length().is_none());
         assert_eq!(response.bytes().await.unwrap(), "one");
-        assert_eq!(told(&end), format!("Read {{ received: {} }}, guard gone", ONE.len()), "as it was sent");
+        assert_eq!(told(&end), format!("Read {{ received: {} }}", ONE.len()), "as it was sent");
     }
 
     #[actix::test]
@@ -255,6 +246,6 @@ mod encoded {
     async fn an_encoded_body_that_is_empty_is_empty() {
         let end = Told::default();
         assert_eq!(with(HEADERS, Vec::new(), &end).bytes().await.unwrap(), "");
-        assert_eq!(told(&end), "Read { received: 0 }, guard gone");
+        assert_eq!(told(&end), "Read { received: 0 }");
     }
 }

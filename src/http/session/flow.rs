@@ -327,7 +327,6 @@ impl<'a> Way<'a> {
             most_decoded: config.most_decoded,
             auto_decode: self.settings.decode.unwrap_or(config.decode),
             head: self.method == Method::HEAD,
-            guard: None,
             on_end,
         };
         Response::new(parts, body, context)
