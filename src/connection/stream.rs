@@ -7,7 +7,6 @@ use std::{
 
 use bytes::BytesMut;
 #[cfg(feature = "http")]
-#[cfg(feature = "http")]
 use tokio::io::ReadBuf;
 
 use crate::{
@@ -47,7 +46,6 @@ impl Stream {
         either!(self, stream => stream.poll_read(cx, buf))
     }
 
-    #[cfg(feature = "http")]
     #[cfg(feature = "http")]
     pub(super) fn poll_fill(
         &mut self,

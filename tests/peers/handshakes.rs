@@ -66,7 +66,7 @@ async fn fin_from_a_client() {
 
 #[actix::test]
 async fn reset_by_a_server() {
-    plain(true, "reset\n", failed(HandshakeFailure::Reset), false).await;
+    plain(true, "wait\nreset\n", failed(HandshakeFailure::Reset), false).await;
 }
 
 #[actix::test]

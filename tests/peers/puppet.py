@@ -91,6 +91,10 @@ class Puppet:
         socket.socket.shutdown(self.peer, socket.SHUT_WR)
         say("FIN")
 
+    def wait(self):
+        """Until the other side has said something, so that it knows that it is connected."""
+        self.peer.recv(1)
+
     def reset(self):
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.peer.close()
