@@ -81,6 +81,10 @@ impl Gate {
         }
     }
 
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
     #[cfg(test)]
     pub(super) fn replace_socket(&mut self, socket: Socket) -> Socket {
         std::mem::replace(&mut self.socket, socket)
@@ -133,7 +137,7 @@ impl AsyncWrite for Gate {
                     return Poll::Ready(Err(self.fatal(error)));
                 }
                 Ok(n) => {
-                    self.unflushed = matches!(self.socket, Socket::Boxed(_));
+                    self.unflushed = self.socket.holds_back();
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,7 +1,7 @@
 //! TLS: configuration, the stream, its close recipe, and resumption. The only room that names openssl.
 //!
 //! ```text
-//!  ClientTlsBuilder --build--> ClientTls --+                       +-- Socket (TCP, or anything that is a Duplex)
+//!  ClientTlsBuilder --build--> ClientTls --+                       +-- Socket (TCP, another TlsStream, or anything that is a Duplex)
 //!                                          +--> TlsStream -- Gate -+
 //!  ServerTlsBuilder --build--> ServerTls --+    reads, writes,     hides the FIN from the library,
 //!                                               close_notify,      holds ours back until it is asked for
@@ -21,6 +21,7 @@ mod generate;
 mod info;
 mod keylog;
 mod name;
+mod nested;
 mod options;
 mod pem;
 mod plain;
@@ -42,6 +43,7 @@ pub use error::TlsConfigError;
 pub(crate) use failure::StreamFailure;
 pub use generate::{SelfSigned, self_signed};
 pub use info::{Certificate, TlsInfo};
+pub use nested::Nested;
 pub use options::TlsVersion;
 pub(crate) use options::alpn_wire;
 pub(crate) use plain::PlainStream;

@@ -71,7 +71,7 @@ impl PlainStream {
                     return Poll::Ready(Err(StreamFailure::of_socket(&error)));
                 }
                 Ok(n) => {
-                    self.unflushed = matches!(self.socket, Socket::Boxed(_));
+                    self.unflushed = self.socket.holds_back();
                     let _ = self.poll_flush(cx)?;
                     return Poll::Ready(Ok(n));
                 }

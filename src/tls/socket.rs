@@ -12,6 +12,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::{Nested, TlsStream};
+
 /// Anything that bytes can be read from and written to: what a [`Socket`] may be made of.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -20,9 +22,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 /// A connected byte stream under TLS.
 ///
 /// TCP has a variant of its own because nearly every connection is one: no virtual call a read, and its addresses are known.
+#[non_exhaustive]
 pub enum Socket {
     /// A TCP connection.
     Tcp(TcpStream),
+    /// A TLS connection, for TLS inside TLS.
+    Tls(Box<Nested>),
     /// Anything else: a Unix socket, a tunnel through a proxy, a `tokio::io::duplex` of a test.
     Boxed(Box<dyn Duplex>),
 }
@@ -37,6 +42,7 @@ impl Socket {
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(tcp) => tcp.peer_addr().ok(),
+            Socket::Tls(tls) => tls.peer_addr(),
             Socket::Boxed(_) => None,
         }
     }
@@ -45,7 +51,24 @@ impl Socket {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(tcp) => tcp.local_addr().ok(),
+            Socket::Tls(tls) => tls.local_addr(),
             Socket::Boxed(_) => None,
+        }
+    }
+
+    /// Whether it may hold back what was written until it is flushed. TCP does not.
+    pub(super) fn holds_back(&self) -> bool {
+        match self {
+            Socket::Tcp(_) => false,
+            Socket::Tls(tls) => tls.holds_back(),
+            Socket::Boxed(_) => true,
+        }
+    }
+
+    /// Gives back what it holds besides the connection itself, when it falls idle.
+    pub(super) fn give_back_buffers(&mut self) {
+        if let Socket::Tls(tls) = self {
+            tls.give_back_buffers();
         }
     }
 
@@ -55,6 +78,7 @@ impl Socket {
         match self {
             // An error is something that has come.
             Socket::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
+            Socket::Tls(tls) => tls.poll_readable(cx),
             Socket::Boxed(_) => Poll::Ready(()),
         }
     }
@@ -62,6 +86,7 @@ impl Socket {
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
         match self {
             Socket::Tcp(tcp) => Pin::new(tcp),
+            Socket::Tls(tls) => Pin::new(tls.as_mut()),
             Socket::Boxed(io) => Pin::new(io.as_mut()),
         }
     }
@@ -73,10 +98,18 @@ impl From<TcpStream> for Socket {
     }
 }
 
+/// The handshake must be done.
+impl From<TlsStream> for Socket {
+    fn from(outer: TlsStream) -> Socket {
+        Socket::Tls(Box::new(Nested::new(outer)))
+    }
+}
+
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Socket::Tcp(tcp) => f.debug_tuple("Tcp").field(tcp).finish(),
+            Socket::Tls(tls) => f.debug_tuple("Tls").field(tls).finish(),
             Socket::Boxed(_) => f.write_str("Boxed(..)"),
         }
     }
@@ -86,6 +119,7 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Socket::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
             Socket::Boxed(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -95,6 +129,7 @@ impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Socket::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
             Socket::Boxed(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
@@ -118,6 +153,7 @@ impl AsyncWrite for Socket {
     fn is_write_vectored(&self) -> bool {
         match self {
             Socket::Tcp(tcp) => tcp.is_write_vectored(),
+            Socket::Tls(_) => false,
             Socket::Boxed(io) => io.is_write_vectored(),
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Not made of `poll_shutdown`: a second `SSL_shutdown`, which waits for the peer's close_notify, takes data that comes before it for a fatal error.
 
+mod begin;
 mod close;
 mod fill;
 
@@ -20,13 +21,9 @@ use openssl::error::ErrorStack;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_openssl::SslStream;
 
-use super::{
-    ClientTls, ServerTls, Socket, StreamFailure, TlsConfigError, TlsInfo, compat,
-    failure::{self, PIN_MISMATCH},
-    gate::Gate,
-    resume::Key,
-};
+use super::{Socket, StreamFailure, TlsInfo, compat, gate::Gate};
 use crate::fate::HandshakeFailure;
+use begin::Side;
 pub(super) use fill::read_into;
 
 /// What a read came to.
@@ -58,83 +55,10 @@ pub(crate) struct TlsStream {
     write_broken: Option<StreamFailure>,
 }
 
-enum Side {
-    Client { config: ClientTls, key: Key },
-    Server,
-}
-
 /// What one record holds.
 const RECORD: usize = 16 * 1024;
 
 impl TlsStream {
-    /// A client that wants to speak to `server_name`; `port` only tells apart whose session may be resumed. `alpn`: offered in place of what `tls` says, in the form of the wire.
-    pub(crate) fn client(
-        tls: &ClientTls,
-        server_name: &str,
-        port: u16,
-        alpn: Option<&[u8]>,
-        socket: Socket,
-    ) -> Result<TlsStream, TlsConfigError> {
-        let (ssl, key) = tls.connect(server_name, port, alpn)?;
-        TlsStream::new(ssl, Side::Client { config: tls.clone(), key }, socket)
-    }
-
-    pub(crate) fn server(tls: &ServerTls, socket: Socket) -> Result<TlsStream, TlsConfigError> {
-        TlsStream::new(tls.accept()?, Side::Server, socket)
-    }
-
-    fn new(ssl: openssl::ssl::Ssl, side: Side, socket: Socket) -> Result<TlsStream, TlsConfigError> {
-        let tls =
-            SslStream::new(ssl, Gate::new(socket)).map_err(TlsConfigError::library("prepare a TLS connection"))?;
-        Ok(TlsStream {
-            tls,
-            side,
-            established: false,
-            write_pending: None,
-            close_notify_sent: false,
-            fin_sent: false,
-            end: None,
-            handshake_failure: None,
-            broken: None,
-            write_broken: None,
-        })
-    }
-
-    /// Once it has succeeded or failed it keeps answering the same. If we refuse the peer, our alert is on its way when this returns.
-    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeFailure>> {
-        if let Some(failure) = &self.handshake_failure {
-            return Poll::Ready(Err(failure.clone()));
-        }
-        if self.established {
-            return Poll::Ready(Ok(()));
-        }
-        self.begin();
-        let polled = match self.side {
-            Side::Client { .. } => Pin::new(&mut self.tls).poll_connect(cx),
-            Side::Server => Pin::new(&mut self.tls).poll_accept(cx),
-        };
-        let flushed = self.poll_flush(cx);
-        let failure = match polled {
-            Poll::Pending if self.tls.get_ref().hid_fin() => HandshakeFailure::Eof,
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => {
-                failure::of_handshake(&error, self.tls.ssl(), self.tls.get_ref().error(), self.is_pinned())
-            }
-            Poll::Ready(Ok(())) if !self.accepts_peer() => {
-                HandshakeFailure::Certificate { code: APPLICATION_VERIFICATION, message: PIN_MISMATCH.to_owned() }
-            }
-            Poll::Ready(Ok(())) => {
-                self.established = true;
-                // A socket that could not be flushed says so again at the first write.
-                let _ = flushed;
-                return Poll::Ready(Ok(()));
-            }
-        };
-        self.broke(StreamFailure::from(&failure));
-        self.handshake_failure = Some(failure.clone());
-        Poll::Ready(Err(failure))
-    }
-
     /// Appends to `buf` as much as one record holds and the spare capacity takes; the caller reserves. Data may be left inside the library, about which no waker tells: after
     /// `Data`, poll again until it is pending (or wake yourself).
     ///
@@ -212,7 +136,7 @@ impl TlsStream {
 
     #[cfg(feature = "http")]
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.tls.get_ref().socket().poll_readable(cx)
+        self.socket().poll_readable(cx)
     }
 
     /// Whether the peer's FIN was read. After its close_notify nobody reads on, so it stays `false` for a clean end.
@@ -232,12 +156,22 @@ impl TlsStream {
         self.end == Some(ReadEvent::CloseNotify)
     }
 
+    /// How the peer has ended its direction, if it has.
+    #[cfg(test)]
+    pub(super) fn end(&self) -> Option<ReadEvent> {
+        self.end
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        self.tls.get_ref().socket()
+    }
+
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
-        self.tls.get_ref().socket().peer_addr()
+        self.socket().peer_addr()
     }
 
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        self.tls.get_ref().socket().local_addr()
+        self.socket().local_addr()
     }
 
     /// Worth something once the handshake has succeeded. It copies certificates: ask once.
@@ -253,6 +187,7 @@ impl TlsStream {
     pub(crate) fn give_back_buffers(&mut self) {
         if self.established && self.write_pending.is_none() && self.broken.is_none() {
             compat::give_back_buffers(self.tls.ssl());
+            self.tls.get_mut().socket_mut().give_back_buffers();
         }
     }
 
@@ -315,27 +250,10 @@ impl TlsStream {
         }
         self.broken.insert(failure).clone()
     }
-
-    fn is_pinned(&self) -> bool {
-        matches!(&self.side, Side::Client { config, .. } if config.is_pinned())
-    }
-
-    fn accepts_peer(&self) -> bool {
-        match &self.side {
-            Side::Client { config, .. } if config.is_pinned() => {
-                config.accepts(self.tls.ssl().peer_certificate().as_deref())
-            }
-            _ => true,
-        }
-    }
 }
 
 #[cfg(test)]
 impl TlsStream {
-    pub(super) fn socket(&self) -> &Socket {
-        self.tls.get_ref().socket()
-    }
-
     pub(super) fn replace_socket_for_test(&mut self, socket: Socket) -> Socket {
         self.tls.get_mut().replace_socket(socket)
     }
@@ -345,5 +263,4 @@ impl TlsStream {
     }
 }
 
-const APPLICATION_VERIFICATION: i32 = 50;
 const CUT_SHORT: &str = "the peer ended the connection in the middle of a TLS message";

@@ -69,10 +69,10 @@ async fn a_reset_is_told() {
 }
 
 /// A socket that does not linger is closed by a reset.
-fn reset(stream: TlsStream) {
+pub(super) fn reset(stream: TlsStream) {
     let socket = socket2::SockRef::from(match stream.socket() {
         Socket::Tcp(tcp) => tcp,
-        Socket::Boxed(_) => panic!("only TCP is reset"),
+        _ => panic!("only TCP is reset"),
     });
     socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(stream);

@@ -3,6 +3,7 @@
 mod close;
 mod config;
 mod handshake;
+mod nested;
 mod resumption;
 mod verify;
 
