@@ -39,7 +39,7 @@
 //! | connect, listen, adopt a socket | [`Supervisor`], [`Connect`], [`Listen`], [`Adopt`] |
 //! | call and get replies | [`Framed`], [`Lines`], [`Call`] |
 //! | own connections by messages | [`Events`], [`Owner`], [`Connected`], [`Data`], [`Eof`], [`Draining`], [`Lost`] |
-//! | use a connection as a stream of bytes | [`Streamed`], [`SupervisedStream`], [`Connect::open`] |
+//! | use a connection as a stream of bytes | [`Streamed`], [`SupervisedStream`], [`Connect::open`]; after an HTTP upgrade `http::upgrade` |
 //! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
 //! | configure TLS | [`ClientTls`], [`ServerTls`] |
 //! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
@@ -95,10 +95,10 @@ pub mod sim;
 mod model;
 
 pub use connection::{
-    Abort, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended, Eof,
-    Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner, Parked,
-    PauseReading, Protocol, ProtocolError, Reply, ResumeReading, StreamError, Streamed, SupervisedStream, Write,
-    WriteError,
+    Abort, AnyHandle, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended,
+    Eof, Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner,
+    Parked, PauseReading, Protocol, ProtocolError, Reply, ResumeReading, StreamError, Streamed, SupervisedStream,
+    Write, WriteError,
 };
 pub use dial::{DialOptions, Keepalive, Resolver, StaticResolver, SystemResolver, Target, TargetError};
 pub use fate::{

@@ -43,7 +43,6 @@ impl<P: Protocol> Handle<P> {
         self.entry.phase()
     }
 
-    #[cfg(feature = "http")]
     pub(crate) fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }

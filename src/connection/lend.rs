@@ -50,9 +50,9 @@ impl Lent {
 }
 
 impl<P: Protocol> Io<'_, P> {
-    /// From now on the protocol moves the bytes of the open connection itself, by [`lend`](Io::lend).
-    pub(crate) fn drive(&mut self) {
-        self.link.driven = true;
+    /// Whether the protocol moves the bytes of the open connection itself, by [`lend`](Io::lend), from now on.
+    pub(crate) fn drive(&mut self, driven: bool) {
+        self.link.driven = driven;
     }
 
     /// Whether something may have come that was not read. `false`: nothing, and `cx` is woken when something does.

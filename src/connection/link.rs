@@ -183,6 +183,18 @@ impl Link {
         &self.entry
     }
 
+    /// How the peer has ended its direction, if it has.
+    #[cfg(feature = "http")]
+    pub(crate) fn ended(&self) -> Option<super::EndOfStream> {
+        use super::EndOfStream;
+        let proof = &self.life.proof;
+        match proof.close_notify_received {
+            true => Some(EndOfStream::CloseNotify),
+            false if !proof.fin_seen => None,
+            false => Some(if self.life.secure { EndOfStream::Truncated } else { EndOfStream::Fin }),
+        }
+    }
+
     /// What has ended it, if anything but a plain close of ours has.
     pub(crate) fn cause(&self) -> Option<&Reason> {
         self.life.cause.as_ref()

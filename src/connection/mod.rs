@@ -10,6 +10,8 @@
 //!        +------------------------------------------------+   Io          +--------------+
 //! ```
 
+mod any_handle;
+mod carrier;
 mod child;
 mod connect;
 mod events;
@@ -30,6 +32,7 @@ mod start;
 mod stream;
 mod stream_error;
 mod streamed;
+mod supervised;
 mod timer;
 mod tray;
 
@@ -38,6 +41,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use actix::{Actor, Addr, AsyncContext, Context};
 use tokio::time::Instant;
 
+pub use any_handle::AnyHandle;
+#[cfg(feature = "http")]
+pub(crate) use carrier::Carrier;
 pub(crate) use child::Newborn;
 pub use connect::ConnectError;
 pub use events::{Connected, Data, Draining, Eof, Events, HandOver, Owner};
@@ -56,7 +62,8 @@ pub(crate) use reply::Begin;
 pub use reply::{Parked, Reply};
 pub(crate) use start::{Secure, Start};
 pub use stream_error::StreamError;
-pub use streamed::{Streamed, SupervisedStream};
+pub use streamed::Streamed;
+pub use supervised::SupervisedStream;
 
 use crate::{
     fate::{Lost, Reason},

@@ -1,5 +1,8 @@
 //! The protocol of an HTTP/1.1 client: hyper's connection, polled in the actor's own poll.
 
+mod ending;
+mod upgraded;
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -29,10 +32,11 @@ use super::{
     exchange::Answer,
     expect::{Gate, Verdict, expects_continue},
     incoming::{Fate, words},
+    upgrade::{Asks, Promise},
     watch::Watch,
 };
 use crate::{
-    connection::{Io, Lent, Protocol, ProtocolError},
+    connection::{Carrier, EndOfStream, Io, Lent, Protocol, ProtocolError},
     fate::Lost,
     lifecycle::Phase,
 };
@@ -40,6 +44,9 @@ use crate::{
 /// Speaks HTTP/1.1 as a client: see [`Exchange`](super::Exchange).
 ///
 /// In a drain the exchanges that were asked for are finished, bodies included, new ones are refused, and the connection closes.
+///
+/// A response that grants what its request has asked for, 101 to an `Upgrade` or 2xx to a `CONNECT`, is the last on its connection, which then is the stream of [`upgrade`](super::upgrade()); what waited behind it is not
+/// sent. A 101 that nobody has asked for ends the connection.
 ///
 /// ```no_run
 /// # async fn example(supervisor: actix::Addr<exeunt::Supervisor>) -> Result<(), Box<dyn std::error::Error>> {
@@ -57,7 +64,10 @@ pub struct HttpClient {
     under_way: Option<UnderWay>,
     /// Bytes of this exchange may have been written.
     fate: Fate,
-    draining: bool,
+    /// What is promised to the exchange whose response has granted an upgrade, until hyper is done with the connection.
+    promise: Option<Promise>,
+    /// The end of the drain, once it has begun.
+    draining: Option<Instant>,
     /// Whether the last word to whoever watches was that it is idle.
     idle: bool,
     /// hyper was polled since the last exchange and waits for the next.
@@ -69,6 +79,8 @@ enum State {
     /// Not open yet.
     New,
     Speaking(Box<Speaking>),
+    /// It speaks HTTP no longer: a stream has its bytes.
+    Upgraded(Carrier),
     /// Open no longer.
     Done,
 }
@@ -88,6 +100,7 @@ struct UnderWay {
     response: BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Body>>>>,
     answer: Answer,
     verdict: Option<Verdict>,
+    asks: Asks,
 }
 
 impl Default for HttpClient {
@@ -104,7 +117,8 @@ impl HttpClient {
             asked: VecDeque::new(),
             under_way: None,
             fate: Fate::default(),
-            draining: false,
+            promise: None,
+            draining: None,
             idle: false,
             settled: false,
             watch: None,
@@ -167,38 +181,14 @@ impl HttpClient {
             }
             return given_up;
         };
-        let Some(UnderWay { answer, verdict, .. }) = self.under_way.take() else { return false };
+        let Some(UnderWay { answer, verdict, asks, .. }) = self.under_way.take() else { return false };
         answer.send(match result {
-            Ok(response) => Ok(response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict))),
+            Ok(response) => self
+                .look_for_upgrade(io, response, asks)
+                .map(|response| response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict))),
             Err(error) => Err(self.failed(io, error)),
         });
         false
-    }
-
-    /// Why an exchange failed, and what that means for the connection.
-    fn failed(&self, io: &mut Io<'_, Self>, mut error: TrySendError<Request<Body>>) -> ExchangeError {
-        let reason = self.fate.get().cloned();
-        let request = error.take_message();
-        let error = error.into_error();
-        if let Some(request) = request {
-            return ExchangeError::NotSent { request: Box::new(request), reason };
-        }
-        if matches!(self.state, State::Done) {
-            // The connection was taken from hyper, which then blames the user.
-            return ExchangeError::Lost { reason };
-        }
-        if reason.is_none() && (error.is_parse() || error.is_parse_too_large() || is_unexpected(&error)) {
-            let words = words(&error);
-            io.fail(ProtocolError::new(words.clone()));
-            return ExchangeError::NotHttp(words);
-        }
-        if error.is_user() {
-            return match std::error::Error::source(&error) {
-                Some(source) => ExchangeError::Body(words(source)),
-                None => ExchangeError::Request(words(&error)),
-            };
-        }
-        ExchangeError::Lost { reason }
     }
 
     /// Begins the next exchange, if hyper can take it. Whether it did.
@@ -229,13 +219,14 @@ impl HttpClient {
                 }
             });
         }
+        let asks = Asks::of(request.method(), request.version(), request.headers());
         let response = Box::pin(speaking.sender.try_send_request(request));
-        self.under_way = Some(UnderWay { response, answer, verdict });
+        self.under_way = Some(UnderWay { response, answer, verdict, asks });
         true
     }
 
     fn fallen_idle(&mut self, io: &mut Io<'_, Self>) {
-        if self.draining {
+        if self.draining.is_some() {
             return io.close();
         }
         if !std::mem::replace(&mut self.idle, true)
@@ -244,35 +235,11 @@ impl HttpClient {
             watch.idle();
         }
     }
-
-    /// No further exchange: what waits is given back, and what is under way ends as hyper says when its connection is dropped.
-    fn leave(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
-        if let Some(watch) = &self.watch
-            && !matches!(self.state, State::Done)
-        {
-            watch.leaving();
-        }
-        self.state = State::Done;
-        self.answer(io, cx);
-        self.give_back();
-    }
-
-    fn give_back(&mut self) {
-        for Asked { request, answer } in self.asked.drain(..) {
-            let reason = self.fate.get().cloned();
-            answer.send(Err(ExchangeError::NotSent { request: Box::new(request), reason }));
-        }
-    }
-}
-
-/// hyper has no predicate for a message that comes when none is awaited.
-fn is_unexpected(error: &hyper::Error) -> bool {
-    error.to_string().contains("unexpected message")
 }
 
 impl Protocol for HttpClient {
     fn connected(&mut self, io: &mut Io<'_, Self>) {
-        io.drive();
+        io.drive(true);
         if let Some(watch) = &self.watch {
             let link = io.link();
             watch.opened(link.entry(), &link.milestones);
@@ -282,14 +249,27 @@ impl Protocol for HttpClient {
         }
     }
 
-    /// Only what comes after a close, which is nobody's.
-    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
-        data.clear();
+    fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        match &mut self.state {
+            State::Upgraded(carrier) => carrier.data(io, data),
+            // Only what comes after a close, which is nobody's.
+            _ => data.clear(),
+        }
         Ok(())
     }
 
-    fn drain(&mut self, io: &mut Io<'_, Self>, _: Instant) {
-        self.draining = true;
+    fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
+        match &mut self.state {
+            State::Upgraded(carrier) => carrier.end_of_stream(end),
+            _ => io.close(),
+        }
+    }
+
+    fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
+        if let State::Upgraded(carrier) = &mut self.state {
+            return carrier.drain(until);
+        }
+        self.draining = Some(until);
         if let Some(watch) = &self.watch {
             watch.leaving();
         }
@@ -299,8 +279,13 @@ impl Protocol for HttpClient {
     }
 
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
-        if matches!(self.state, State::Done) {
-            return self.give_back();
+        match &mut self.state {
+            State::Done => return self.give_back(),
+            State::Upgraded(carrier) => {
+                carrier.poll(io, cx);
+                return self.give_back();
+            }
+            State::New | State::Speaking(_) => {}
         }
         // What the peer has said while the connection was idle, its close above all, is read before the next exchange begins. When nothing has come, hyper need not be asked.
         let mut quiet = self.idle_at_heart() && !self.asked.is_empty() && !io.is_readable(cx);
@@ -309,6 +294,12 @@ impl Protocol for HttpClient {
                 let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
                 let given_up = self.answer(io, cx);
                 if let Some(result) = done {
+                    let result = match (result, self.promise.take()) {
+                        (Ok(()), Some(promise)) if io.phase() == Phase::Open => {
+                            return self.become_stream(io, cx, promise);
+                        }
+                        (result, _) => result,
+                    };
                     match result {
                         Err(words) if self.fate.get().is_none() => io.fail(ProtocolError::new(words)),
                         _ => io.close(),
@@ -327,7 +318,10 @@ impl Protocol for HttpClient {
 
     fn lost(&mut self, lost: &Lost) {
         let _ = self.fate.set(lost.reason.clone());
-        self.state = State::Done;
+        if let State::Upgraded(mut carrier) = std::mem::replace(&mut self.state, State::Done) {
+            carrier.lost(lost);
+        }
+        self.promise = None;
         self.give_back();
         if let Some(under_way) = self.under_way.take() {
             under_way.answer.send(Err(ExchangeError::Lost { reason: Some(lost.reason.clone()) }));

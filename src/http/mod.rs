@@ -28,6 +28,7 @@ mod session;
 mod timed;
 #[cfg(feature = "hyper-util")]
 mod turns;
+mod upgrade;
 mod watch;
 
 pub use body::{Body, BoxError};
@@ -50,3 +51,4 @@ pub use session::{
     Fetch, Fetched, Hooks, Limits, Moment, PoolState, RequestBuilder, RequestId, Retry, Session, SessionActor,
     SessionBuilder, Timeouts,
 };
+pub use upgrade::{Upgradable, UpgradeError, Upgrading, upgrade};

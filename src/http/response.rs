@@ -19,8 +19,9 @@ use super::{
     decoded::{DecodedBody, OnEnd},
     incoming::BodyError,
     timed::Timed,
+    upgrade::{self, UpgradeError},
 };
-use crate::fate::ConnectionId;
+use crate::{connection::SupervisedStream, fate::ConnectionId};
 
 /// The response to a request: its head, and its body as it comes.
 ///
@@ -144,6 +145,24 @@ impl Response {
             return Err(StatusError { response: Box::new(self) });
         }
         Ok(self)
+    }
+
+    /// The stream that the connection has become, when the request asked for an `Upgrade` and this is a 101: see [`upgrade`](super::upgrade()). It is not the pool's any more and has no place under its limits, but it is the
+    /// session's: drained, closed and counted with it. The request's deadlines end with this response's head.
+    ///
+    /// ```no_run
+    /// # async fn example(session: exeunt::http::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let asked = session.get("https://localhost:8443/").header("connection", "upgrade").header("upgrade", "shout");
+    /// let mut stream = asked.send().await?.upgrade().await?;
+    /// tokio::io::AsyncWriteExt::write_all(&mut stream, b"hello").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The request was answered otherwise, and then the response is there to be read; or it did not ask; or the connection ended first.
+    pub async fn upgrade(&mut self) -> Result<SupervisedStream, UpgradeError> {
+        upgrade::take(&mut self.head.extensions, upgrade::otherwise(self.head.status)).await
     }
 
     /// The next bytes of the body, as they come; `None` at its end. Nothing is lost when this is dropped while it waits.

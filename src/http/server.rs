@@ -5,6 +5,7 @@ mod handler;
 mod options;
 mod request;
 mod service;
+mod upgraded;
 
 use std::{
     fmt,
@@ -28,7 +29,7 @@ pub use request::RequestBody;
 
 use super::incoming::{Fate, words};
 use crate::{
-    connection::{Io, Lent, Protocol, ProtocolError},
+    connection::{Carrier, EndOfStream, Io, Lent, Protocol, ProtocolError},
     fate::{Lost, Reason},
     lifecycle::Phase,
 };
@@ -48,7 +49,7 @@ use service::Requests;
 /// **A client that takes nothing** of its response stops the handler's stream, and may do so for as long as it likes. What bounds that is [`Listen::idle_timeout`](crate::Listen::idle_timeout), off by default because it bounds a silent
 /// handler, too; and a stop, which kills such a connection at its deadline.
 ///
-/// Upgrades, `CONNECT` among them, are not supported: a 101 ends the connection.
+/// **An upgrade**, by a 101 to a request that asks for one or by 2xx to a `CONNECT`, makes a stream of the connection: see [`upgrade`](super::upgrade()). A 101 to any other request is an error of the handler's.
 pub struct HttpServer<H: Respond> {
     handler: H,
     options: ServerOptions,
@@ -58,12 +59,16 @@ pub struct HttpServer<H: Respond> {
     /// No request is under way, and nothing of a response is unwritten.
     quiet: Option<Quiet>,
     drain: Drain,
+    /// The end of the drain, once it has begun.
+    drain_until: Option<Instant>,
 }
 
 enum State<H: Respond> {
     /// Not open yet.
     New,
     Serving(Box<Serving<H>>),
+    /// It speaks HTTP no longer: a stream has its bytes.
+    Upgraded(Carrier),
     /// Open no longer.
     Done,
 }
@@ -111,6 +116,7 @@ impl<H: Respond> HttpServer<H> {
             fate: Fate::default(),
             quiet: None,
             drain: Drain::No,
+            drain_until: None,
         }
     }
 
@@ -156,6 +162,8 @@ impl<H: Respond> HttpServer<H> {
     /// Takes a drain one step further. Whether hyper is to be polled again.
     fn tell_of_drain(&mut self) -> bool {
         match &self.drain {
+            // hyper would put `close` into the head of an upgrade. Where that is refused, we say so ourselves.
+            Drain::Waiting(_) if self.desk.may_leave() => return false,
             Drain::Waiting(_) if !self.quiet.as_ref().is_some_and(|quiet| quiet.begun) => {}
             _ => return false,
         }
@@ -198,12 +206,14 @@ impl<H: Respond> HttpServer<H> {
     fn leave(&mut self) {
         self.state = State::Done;
         self.quiet = None;
+        // Nobody keeps it any more: whoever waits is told.
+        self.desk.take_promise();
     }
 }
 
 impl<H: Respond> Protocol for HttpServer<H> {
     fn connected(&mut self, io: &mut Io<'_, Self>) {
-        io.drive();
+        io.drive(true);
         let lent = Lent::default();
         let requests = Requests {
             handler: self.handler.clone(),
@@ -217,13 +227,27 @@ impl<H: Respond> Protocol for HttpServer<H> {
         self.state = State::Serving(Box::new(Serving { lent, connection }));
     }
 
-    /// Only what comes after a close, which is nobody's.
-    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
-        data.clear();
+    fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        match &mut self.state {
+            State::Upgraded(carrier) => carrier.data(io, data),
+            // Only what comes after a close, which is nobody's.
+            _ => data.clear(),
+        }
         Ok(())
     }
 
-    fn drain(&mut self, _: &mut Io<'_, Self>, _: Instant) {
+    fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
+        match &mut self.state {
+            State::Upgraded(carrier) => carrier.end_of_stream(end),
+            _ => io.close(),
+        }
+    }
+
+    fn drain(&mut self, _: &mut Io<'_, Self>, until: Instant) {
+        if let State::Upgraded(carrier) = &mut self.state {
+            return carrier.drain(until);
+        }
+        self.drain_until = Some(until);
         self.desk.drain();
         self.drain = Drain::Looking(tokio::task::yield_now().boxed());
     }
@@ -250,8 +274,10 @@ impl<H: Respond> Protocol for HttpServer<H> {
     }
 
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
-        if !matches!(self.state, State::Serving(_)) {
-            return;
+        match &mut self.state {
+            State::Serving(_) => {}
+            State::Upgraded(carrier) => return carrier.poll(io, cx),
+            State::New | State::Done => return,
         }
         if let Drain::Looking(looking) = &mut self.drain
             && looking.as_mut().poll(cx).is_ready()
@@ -266,7 +292,12 @@ impl<H: Respond> Protocol for HttpServer<H> {
                     self.cut_short(io, Reason::Aborted);
                     return self.leave();
                 }
-                Some(result) => return self.close(io, result),
+                Some(result) => {
+                    return match (result, self.desk.take_promise()) {
+                        (Ok(()), Some(promise)) => self.become_stream(io, cx, promise),
+                        (result, _) => self.close(io, result),
+                    };
+                }
                 None => self.look(io),
             }
             if !self.tell_of_drain() {
@@ -277,6 +308,9 @@ impl<H: Respond> Protocol for HttpServer<H> {
 
     fn lost(&mut self, lost: &Lost) {
         let _ = self.fate.set(lost.reason.clone());
+        if let State::Upgraded(carrier) = &mut self.state {
+            carrier.lost(lost);
+        }
         self.leave();
     }
 }

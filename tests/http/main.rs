@@ -9,6 +9,7 @@ mod servers;
 mod serving;
 mod session;
 mod stage;
+mod upgrades;
 
 /// Bounds a wait, so that a defect is a failure and not a hang. Nothing is expected to come near it.
 async fn soon<T>(what: impl Future<Output = T>) -> Option<T> {

@@ -31,6 +31,10 @@ static ACCEPTOR: LazyLock<SslContext> = LazyLock::new(|| {
     context.build()
 });
 
+pub fn server_ssl() -> Ssl {
+    Ssl::new(&ACCEPTOR).unwrap()
+}
+
 /// The peer's end of one connection.
 pub enum Peer {
     Tls(SslStream<Quiet<TcpStream>>),
@@ -160,7 +164,7 @@ impl Server {
                     tcp.set_nodelay(true).unwrap();
                     let peer = match tls {
                         true => {
-                            let mut tls = SslStream::new(Ssl::new(&ACCEPTOR).unwrap(), Quiet(tcp)).unwrap();
+                            let mut tls = SslStream::new(server_ssl(), Quiet(tcp)).unwrap();
                             if Pin::new(&mut tls).accept().await.is_err() {
                                 return;
                             }

@@ -66,7 +66,7 @@ macro_rules! over_both {
     )*};
 }
 
-/// A supervisor with one connection as a server, and its client.
+/// A supervisor with one connection, as a server unless it says otherwise, and what is at its other end.
 pub struct Scene<P: Protocol> {
     pub supervisor: Addr<Supervisor>,
     pub books: Books,
@@ -96,6 +96,27 @@ impl<P: Protocol> Scene<P> {
             }
             Over::Plain => {
                 let adopt = change(Adopt::plain(ours, "the client", Role::Server, protocol));
+                (supervisor.send(adopt).await, Client::new(theirs))
+            }
+        };
+        Scene { supervisor, books, progress, connection: connection.unwrap().unwrap(), client, told: 0 }
+    }
+
+    /// A connection as a client; the bytes are its server's.
+    pub async fn call(over: Over, protocol: P) -> Self {
+        let supervisor = Supervisor::new();
+        let books = supervisor.books();
+        let supervisor = supervisor.start();
+        let progress = supervisor.send(Subscribe).await.unwrap();
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        let ours = Socket::boxed(ours);
+        let (connection, client) = match over {
+            Over::Tls => {
+                let adopt = Adopt::client(ours, "localhost", &crate::peer::client_tls(), protocol);
+                tokio::join!(supervisor.send(adopt), Client::accepted(theirs))
+            }
+            Over::Plain => {
+                let adopt = Adopt::plain(ours, "localhost", Role::Client, protocol);
                 (supervisor.send(adopt).await, Client::new(theirs))
             }
         };
@@ -176,7 +197,7 @@ impl Stream for SslStream<Quiet<DuplexStream>> {
     }
 }
 
-/// A client that says what it is told to, byte for byte.
+/// A client, or a server, that says what it is told to, byte for byte.
 pub struct Client {
     stream: Box<dyn Stream>,
     unread: Vec<u8>,
@@ -217,6 +238,13 @@ impl Client {
         let ssl = builder.build().configure().unwrap().into_ssl("localhost").unwrap();
         let mut stream = SslStream::new(ssl, Quiet(pipe)).unwrap();
         std::pin::Pin::new(&mut stream).connect().await.unwrap();
+        Client::new(stream)
+    }
+
+    /// The server's end.
+    pub async fn accepted(pipe: DuplexStream) -> Self {
+        let mut stream = SslStream::new(crate::peer::server_ssl(), Quiet(pipe)).unwrap();
+        std::pin::Pin::new(&mut stream).accept().await.unwrap();
         Client::new(stream)
     }
 

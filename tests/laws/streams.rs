@@ -195,7 +195,7 @@ async fn an_end_from_outside_is_told_to_every_wait() {
                 match end {
                     "abort" => drop(handle.abort().await),
                     "kill" => drop(supervisor.send(Stop::now()).await),
-                    _ => handle.do_send(Burst),
+                    _ => handle.downcast_ref::<Streamed>().unwrap().do_send(Burst),
                 }
             };
             let mut byte = [0];

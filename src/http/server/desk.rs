@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed, Release},
@@ -13,6 +13,8 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
+use crate::http::upgrade::Promise;
+
 /// Shared by a connection and its requests, some of which may have left its thread.
 #[derive(Default)]
 pub(super) struct Desk {
@@ -21,6 +23,10 @@ pub(super) struct Desk {
     turns: AtomicUsize,
     draining: AtomicBool,
     ends_with_connection: AtomicBool,
+    /// The request under way may be the last in HTTP.
+    may_leave: AtomicBool,
+    /// The last response grants an upgrade, and this is owed to its handler.
+    promise: Mutex<Option<Promise>>,
     waker: AtomicWaker,
 }
 
@@ -61,6 +67,24 @@ impl Desk {
 
     pub(super) fn is_ended_by_connection(&self) -> bool {
         self.ends_with_connection.load(Relaxed)
+    }
+
+    /// Whether the request under way, whose response has not begun, asks to leave HTTP.
+    pub(super) fn set_may_leave(&self, may: bool) {
+        self.may_leave.store(may, Relaxed);
+    }
+
+    pub(super) fn may_leave(&self) -> bool {
+        self.may_leave.load(Relaxed)
+    }
+
+    /// The response that was begun is the last word in HTTP: a stream follows.
+    pub(super) fn promise(&self, promise: Promise) {
+        *self.promise.lock().unwrap_or_else(PoisonError::into_inner) = Some(promise);
+    }
+
+    pub(super) fn take_promise(&self) -> Option<Promise> {
+        self.promise.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whom to wake when a body was left by somebody outside of the connection's own poll.

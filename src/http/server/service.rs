@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -22,7 +23,11 @@ use super::{
 };
 use crate::{
     fate::{ConnectionId, Peer},
-    http::{Body, BoxError, incoming::Fate},
+    http::{
+        Body, BoxError,
+        incoming::Fate,
+        upgrade::{Asks, Promise, UpgradeError},
+    },
     tls::TlsInfo,
 };
 
@@ -45,13 +50,16 @@ impl<H: Respond> hyper::service::Service<Request<Incoming>> for Requests<H> {
         let turn = self.desk.call();
         let mut request = request.map(|incoming| RequestBody::new(incoming, self.fate.clone(), &self.desk));
         let version = request.version();
+        let asks = Asks::of(request.method(), version, request.headers());
+        self.desk.set_may_leave(asks != Asks::Not);
         let extensions = request.extensions_mut();
         extensions.insert(self.peer.clone());
         extensions.insert(self.id);
         if let Some(tls) = &self.tls {
             extensions.insert(tls.clone());
         }
-        Responding { answer: self.handler.respond(request), turn: Some(turn), version, id: self.id }
+        let promise = (asks != Asks::Not).then(|| Promise::make(extensions, &self.fate));
+        Responding { answer: self.handler.respond(request), turn: Some(turn), version, asks, promise, id: self.id }
     }
 }
 
@@ -60,6 +68,8 @@ pub(super) struct Responding {
     answer: BoxFuture<'static, Result<Response<Body>, BoxError>>,
     turn: Option<Turn>,
     version: Version,
+    asks: Asks,
+    promise: Option<Promise>,
     id: ConnectionId,
 }
 
@@ -67,15 +77,20 @@ impl Future for Responding {
     type Output = Result<Response<Outgoing>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(self.answer.as_mut().poll(cx)).unwrap_or_else(|error| {
-            tracing::error!(id = self.id.get(), %error, "the handler of a request failed; answered with 500");
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            response
-        });
+        let mut response = ready!(self.answer.as_mut().poll(cx)).unwrap_or_else(|error| self.failed(&*error));
+        let granted = self.asks.is_granted_by(response.status());
+        if !granted && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            response = self.failed("it answered with 101 a request that asks for no upgrade");
+        }
         let turn = self.turn.take();
         if let Some(desk) = turn.as_ref().map(Turn::desk) {
-            if desk.is_draining() {
+            desk.set_may_leave(granted);
+            match self.promise.take() {
+                Some(promise) if granted => desk.promise(promise),
+                Some(promise) => promise.refuse(UpgradeError::Refused(response.status())),
+                None => {}
+            }
+            if desk.is_draining() && !granted {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if self.version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
@@ -83,6 +98,15 @@ impl Future for Responding {
             }
         }
         Poll::Ready(Ok(response.map(|body| Outgoing { body, _turn: turn })))
+    }
+}
+
+impl Responding {
+    fn failed(&self, error: impl fmt::Display) -> Response<Body> {
+        tracing::error!(id = self.id.get(), %error, "the handler of a request failed; answered with 500");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
     }
 }
 

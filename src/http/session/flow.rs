@@ -87,6 +87,9 @@ enum Attempt {
 impl<'a> Way<'a> {
     fn new(session: &'a Session, asked: Asked) -> Result<Self, Error> {
         let Asked { method, uri, mut headers, body, settings } = asked;
+        if method == Method::CONNECT {
+            return Err(Error::request("CONNECT is asked of a proxy, over a connection of one's own: see `Exchange`"));
+        }
         let shared = &session.0.shared;
         // A part of what is compressed could not be decoded.
         let decodes = settings.decode.unwrap_or(shared.config.decode) && !headers.contains_key(RANGE);
