@@ -40,6 +40,8 @@ impl Carrier {
     pub(crate) fn begin<P: Protocol>(&self, io: &mut Io<'_, P>) -> SupervisedStream {
         let link = io.link();
         link.tray = Some(self.tray.clone());
+        // The tray is to know what still waits.
+        link.watches_writing = true;
         self.tray.with(|inner| inner.take_marks(&link.options));
         SupervisedStream::new(io.handle().into(), self.tray.clone())
     }

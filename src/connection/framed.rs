@@ -189,6 +189,7 @@ where
             framed.codec.encode(call.item, &mut frame).map(|()| {
                 framed.held_bytes += frame.len();
                 framed.held.push_back(frame.freeze());
+                io.link().watches_writing = true;
                 None
             })
         };
@@ -236,7 +237,10 @@ where
 
     fn write_held(&mut self, io: &mut Io<'_, Self>) {
         while io.is_writable() {
-            let Some(frame) = self.held.pop_front() else { return };
+            let Some(frame) = self.held.pop_front() else {
+                io.link().watches_writing = false;
+                return;
+            };
             self.held_bytes -= frame.len();
             io.write_bytes(frame);
             let upto = io.link().accepted;

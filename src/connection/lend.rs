@@ -53,11 +53,13 @@ impl<P: Protocol> Io<'_, P> {
     /// Whether the protocol moves the bytes of the open connection itself, by [`lend`](Io::lend), from now on.
     pub(crate) fn drive(&mut self, driven: bool) {
         self.link.driven = driven;
+        // What the library could not write it may want to go on with.
+        self.link.watches_writing |= driven;
     }
 
     /// Whether something may have come that was not read. `false`: nothing, and `cx` is woken when something does.
     pub(crate) fn is_readable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.link.stream.as_ref().is_none_or(|stream| stream.poll_readable(cx).is_ready())
+        self.link.stream.is_none() || self.link.is_readable(cx)
     }
 
     /// Lends the stream for the length of `call`. Only while the connection is open: afterwards bytes are the close recipe's.
@@ -137,6 +139,7 @@ impl AsyncRead for Lent {
         }
         let slot = &mut *self.slot();
         let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
+        ready!(stream.poll_readable(cx));
         Poll::Ready(match ready!(stream.poll_fill(cx, buf)) {
             Ok(ReadEvent::Data(n)) => {
                 slot.read += n as u64;

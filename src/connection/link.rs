@@ -38,6 +38,8 @@ pub(crate) struct Link {
     pub(super) held: bool,
     /// While the connection is open the protocol moves the bytes itself: see [`Io::lend`](super::Io::lend).
     pub(super) driven: bool,
+    /// The protocol is to be polled again in the same poll of the actor when bytes were written.
+    pub(super) watches_writing: bool,
     /// The protocol was told of write pressure.
     pub(super) pressed: bool,
     pub(super) waiting_writes: VecDeque<WaitingWrite>,
@@ -92,6 +94,7 @@ impl Link {
             paused: false,
             held: false,
             driven: false,
+            watches_writing: false,
             pressed: false,
             waiting_writes: VecDeque::new(),
             waiting_bytes: 0,
@@ -281,6 +284,11 @@ impl Link {
 
     pub(super) fn fail_stream(&mut self, failure: StreamFailure) {
         self.fail(failure.into());
+    }
+
+    /// Whether a read may bring something. `false`: `cx` is woken when it may.
+    pub(super) fn is_readable(&self, cx: &mut Context<'_>) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.poll_readable(cx).is_ready())
     }
 
     /// Whether the socket is to be read.

@@ -69,7 +69,8 @@ pub trait Protocol: Sized + Unpin + Send + 'static {
     /// The [`deadline`](Protocol::deadline) has passed. It must then answer with a later one, or `None`.
     fn timeout(&mut self, io: &mut Io<'_, Self>) {}
 
-    /// Called each time that the actor is polled while it is open or closing: for a protocol that waits for futures of its own. Register `cx` with them. Default: nothing.
+    /// Called each time that the actor is polled while it is open or closing, before anything is written or read: for a protocol that waits for futures of its own. Register `cx` with them. What can be written when
+    /// is told by [`pressure`](Protocol::pressure). Default: nothing.
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {}
 
     /// The end: the socket is closed and the TLS state is freed. Also called when the actor panicked, when it was killed, and when its runtime was torn down: spawn nothing here.

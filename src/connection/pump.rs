@@ -133,17 +133,21 @@ impl<P: Protocol> Connection<P> {
         true
     }
 
-    /// A turn: the protocol's own futures, then write, then close_notify when it is due, then read. Whether anything moved.
+    /// A turn: the protocol's own futures, then write, then close_notify when it is due, then read. Whether there is a reason for another.
     fn turn(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> bool {
         self.link.answer_overruns();
         let (protocol, mut io) = self.parts(context);
         protocol.poll(&mut io, cx);
-        let mut moved = self.link.write_out(cx);
+        let wrote = self.link.write_out(cx);
+        let accepted = self.link.accepted;
         self.tell_pressure(context);
+        // Writing goes on until the buffer is empty or the socket is full: that it moved is a reason only for who wants to know, or where it ended the connection.
+        let mut again = wrote && (self.link.watches_writing || self.link.life.phase != Phase::Open);
         if self.link.life.phase == Phase::Flushing {
-            moved |= self.say_close_notify(cx);
+            again |= self.say_close_notify(cx);
         }
-        moved | self.read(context, cx)
+        again |= self.read(context, cx);
+        again || self.link.accepted != accepted
     }
 
     fn tell_pressure(&mut self, context: &mut Context<Self>) {
@@ -195,7 +199,7 @@ impl<P: Protocol> Connection<P> {
                 return true;
             }
         }
-        if !self.link.wants_read() {
+        if !self.link.wants_read() || !self.link.is_readable(cx) {
             return false;
         }
         let lent = self.link.unread.is_empty();

@@ -56,7 +56,6 @@ impl Stream {
     }
 
     /// Ready when something may have come. What a TLS library still holds does not count: it is polled until it has nothing.
-    #[cfg(feature = "http")]
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         either!(self, stream => stream.poll_readable(cx))
     }

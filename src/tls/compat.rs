@@ -102,6 +102,27 @@ pub(crate) fn is_close_notify(ssl: &SslRef) -> bool {
     }
 }
 
+/// Empties the thread's error queue.
+pub(crate) fn clear_errors() {
+    // Mostly it is empty, and to see that costs a tenth of what it costs to take out nothing.
+    #[cfg(not(feature = "aws-lc"))]
+    if !openssl_only::has_errors() {
+        return;
+    }
+    drop(ErrorStack::get());
+}
+
+/// Whether the library holds something that it was given and has not given out: whole records, or a part of one. `true` also where it cannot be asked: the next read will show.
+pub(crate) fn has_pending(ssl: &SslRef) -> bool {
+    #[cfg(not(feature = "aws-lc"))]
+    return openssl_only::has_pending(ssl);
+    #[cfg(feature = "aws-lc")]
+    {
+        let _ = ssl;
+        true
+    }
+}
+
 /// Gives the record buffers of an idle connection back (two times 17 KB); they return with the next record.
 pub(crate) fn give_back_buffers(ssl: &SslRef) {
     #[cfg(not(feature = "aws-lc"))]
@@ -140,7 +161,7 @@ mod openssl_only {
     //! The few calls that the bindings lack. Declared by hand, with the types of `<openssl/ssl.h>`: the symbols come from the library that `openssl-sys` links.
 
     use std::{
-        ffi::{CStr, c_char, c_int, c_long, c_void},
+        ffi::{CStr, c_char, c_int, c_long, c_ulong, c_void},
         ptr,
     };
 
@@ -152,6 +173,8 @@ mod openssl_only {
         fn SSL_CTX_ctrl(context: *mut c_void, command: c_int, number: c_long, pointer: *mut c_void) -> c_long;
         fn SSL_free_buffers(ssl: *mut c_void) -> c_int;
         fn SSL_get_shutdown(ssl: *const c_void) -> c_int;
+        fn SSL_has_pending(ssl: *const c_void) -> c_int;
+        fn ERR_peek_error() -> c_ulong;
         fn SSL_rstate_string(ssl: *const c_void) -> *const c_char;
     }
 
@@ -178,6 +201,18 @@ mod openssl_only {
         // SAFETY: `ssl` is a live `SSL`, and the call only reads it.
         let state = unsafe { SSL_get_shutdown(as_ptr(ssl)) };
         state & SSL_RECEIVED_SHUTDOWN != 0
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn has_errors() -> bool {
+        // SAFETY: the call takes nothing and reads the calling thread's own queue.
+        unsafe { ERR_peek_error() != 0 }
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn has_pending(ssl: &SslRef) -> bool {
+        // SAFETY: `ssl` is a live `SSL`, and the call only reads it.
+        unsafe { SSL_has_pending(as_ptr(ssl)) != 0 }
     }
 
     #[allow(unsafe_code)]

@@ -25,6 +25,10 @@ pub(crate) struct Gate {
     open: bool,
     fin_seen: bool,
     hid_fin: bool,
+    /// The library may have something for us without the socket's help.
+    holds: bool,
+    /// The last thing that it asked the socket for was more to read, and there was none.
+    in_vain: bool,
     /// A socket that is not TCP may hold back what was written until it is flushed.
     unflushed: bool,
     error: Option<StreamFailure>,
@@ -32,7 +36,16 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(socket: Socket) -> Gate {
-        Gate { socket, open: false, fin_seen: false, hid_fin: false, unflushed: false, error: None }
+        Gate {
+            socket,
+            open: false,
+            fin_seen: false,
+            hid_fin: false,
+            holds: true,
+            in_vain: false,
+            unflushed: false,
+            error: None,
+        }
     }
 
     pub(crate) fn socket(&self) -> &Socket {
@@ -49,9 +62,21 @@ impl Gate {
         self.hid_fin
     }
 
+    /// Ready when it makes sense to ask the library for more.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.holds || self.fin_seen { Poll::Ready(()) } else { self.socket.poll_readable(cx) }
+    }
+
+    /// To be told after each read from the library. `may_hold`: what is left in it; where the read is pending, that is for the gate to know.
+    pub(crate) fn was_read(&mut self, may_hold: Option<bool>) {
+        // One that waits for room to write (the answer to a KeyUpdate) may have more to read behind it.
+        self.holds = may_hold.unwrap_or(!self.in_vain);
+    }
+
     /// To be called before each call into the library.
     pub(crate) fn begin(&mut self) {
         self.hid_fin = false;
+        self.in_vain = false;
     }
 
     /// What the socket failed with, if it did.
@@ -107,6 +132,7 @@ impl Gate {
 
 impl AsyncRead for Gate {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.in_vain = true;
         if self.fin_seen {
             self.hid_fin = true;
             return Poll::Pending;
@@ -119,7 +145,10 @@ impl AsyncRead for Gate {
                     self.hid_fin = true;
                     return Poll::Pending;
                 }
-                Ok(()) => return Poll::Ready(Ok(())),
+                Ok(()) => {
+                    (self.holds, self.in_vain) = (true, false);
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(self.fatal(error))),
             }
@@ -129,6 +158,7 @@ impl AsyncRead for Gate {
 
 impl AsyncWrite for Gate {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.in_vain = false;
         loop {
             match ready!(Pin::new(&mut self.socket).poll_write(cx, buf)) {
                 // A write of nothing would be taken for an end of file by the library, which tells no reason.

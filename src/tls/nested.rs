@@ -59,7 +59,6 @@ impl Nested {
         self.outer.socket().holds_back()
     }
 
-    #[cfg(feature = "http")]
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.outer.poll_readable(cx)
     }

@@ -96,7 +96,6 @@ impl PlainStream {
         Poll::Ready(())
     }
 
-    #[cfg(feature = "http")]
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.socket.poll_readable(cx)
     }

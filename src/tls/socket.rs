@@ -73,7 +73,6 @@ impl Socket {
     }
 
     /// Ready when something may have come; a socket that cannot tell says so always.
-    #[cfg(feature = "http")]
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             // An error is something that has come.
