@@ -28,19 +28,29 @@ pub struct ResponseBody {
     fate: Fate,
     /// Whoever holds back a request's body is told when the answer was read.
     verdict: Option<Verdict>,
+    /// The handle that keeps the connection from closing for want of one. In a drain the pool lets go of its own.
+    keep: Option<Arc<dyn Send + Sync>>,
 }
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, fate: Fate, verdict: Option<Verdict>) -> Self {
         let expected = incoming.size_hint().exact();
-        let mut body = ResponseBody { incoming, received: 0, expected, fate, verdict };
+        let mut body = ResponseBody { incoming, received: 0, expected, fate, verdict, keep: None };
         if body.incoming.is_end_stream() {
             body.ended();
         }
         body
     }
 
+    /// Keeps this until the body has ended.
+    pub(super) fn keep(&mut self, what: Arc<dyn Send + Sync>) {
+        if !self.incoming.is_end_stream() {
+            self.keep = Some(what);
+        }
+    }
+
     fn ended(&mut self) {
+        self.keep = None;
         if let Some(verdict) = self.verdict.take() {
             verdict.refused();
         }

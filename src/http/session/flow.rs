@@ -266,7 +266,8 @@ impl<'a> Way<'a> {
             },
         };
         match answer {
-            Ok(Ok(response)) => {
+            Ok(Ok(mut response)) => {
+                response.body_mut().keep(lease.client.clone());
                 lease.answered();
                 Ok(response)
             }

@@ -127,3 +127,29 @@ async fn a_close_bounds_everything() {
     under_way.await.unwrap_err();
     scene.exeunt().await;
 }
+
+/// Law 6: a response of which a part was read before the stop is read to its end within the drain, although it is the last that anybody has of its connection.
+#[actix::test]
+async fn a_body_that_is_half_read_is_finished() {
+    let server = Server::tls(|mut peer, _| async move {
+        peer.head().await;
+        peer.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel").await;
+        peer.write("lo").await;
+        peer.end(End::CloseNotify).await;
+    })
+    .await;
+    let scene = Scene::new();
+    let response = scene.session.get(&server.https("/")).send().await.unwrap();
+    let mut progress = scene.supervisor.send(Subscribe).await.unwrap();
+    let stop = scene.supervisor.send(Stop::new());
+    // The drain has reached the connection before anything is read.
+    while scene.session.pool().busy > 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(response.text().await.unwrap(), "hello");
+    let ledger = stop.await.unwrap();
+    assert_eq!(ledger.totals.lost, 1, "{ledger}");
+    assert!(ledger.rows[0].lost.reason.is_expected(), "{ledger}");
+    while progress.next().await.is_some() {}
+}
