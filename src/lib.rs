@@ -36,6 +36,7 @@
 //! | to | see |
 //! |---|---|
 //! | run an application | [`run`], [`Run`] |
+//! | go by a proxy | `Proxy`, `Proxies`, with the feature `proxy` |
 //! | connect, listen, adopt a socket | [`Supervisor`], [`Connect`], [`Listen`], [`Adopt`] |
 //! | call and get replies | [`Framed`], [`Lines`], [`Call`] |
 //! | own connections by messages | [`Events`], [`Owner`], [`Connected`], [`Data`], [`Eof`], [`Draining`], [`Lost`] |
@@ -53,7 +54,9 @@
 //! | `serde` | yes | `Lost` and `Ledger` serialize |
 //! | `systemd` | yes | `READY=1`, `STOPPING=1` and progress for systemd; `sockets_from_systemd` |
 //! | `metrics` | no | through the [`metrics`](https://docs.rs/metrics) facade: the gauge `exeunt_connections` by role and phase; the counters `exeunt_connections_admitted_total` and `…_connected_total` by role, `…_refused_total` by refusal, `…_lost_total` by role, phase and reason, `exeunt_bytes_total` by direction; the histogram `exeunt_connection_age_seconds` by role and reason |
-//! | `http` | no | HTTP/1.1 over supervised connections: the session and the server of the module `http` |
+//! | `proxy` | no | `Connect::proxy`: HTTP proxies by CONNECT, over TLS too; with `http`, `http::SessionBuilder::proxy` |
+//! | `socks` | no | `proxy`, and SOCKS5 |
+//! | `http` | no | `proxy`, and HTTP/1.1 over supervised connections: the session and the server of the module `http` |
 //! | `json` | no | `http`, and JSON bodies: `http::Body::json`, `http::Response::json` |
 //! | `charset` | no | `http`, and text in the charset that its peer names; without it UTF-8 and US-ASCII, and an error for all others |
 //! | `compression` | no | `gzip`, `deflate`, `brotli` and `zstd`, of which each is a feature, too: `http`, and responses in this encoding are decoded, up to a limit |
@@ -101,9 +104,11 @@ pub use connection::{
     Write, WriteError,
 };
 pub use dial::{DialOptions, Keepalive, Resolver, StaticResolver, SystemResolver, Target, TargetError};
+#[cfg(feature = "proxy")]
+pub use dial::{Proxies, Proxy, ProxyError};
 pub use fate::{
-    Attempt, CloseProof, ConnectionId, DialFailure, HandshakeFailure, Ledger, Lost, Peer, Reason, Role, Row, TlsAlert,
-    Totals, Verdict,
+    Attempt, CloseProof, ConnectionId, DialFailure, HandshakeFailure, Ledger, Lost, Peer, ProxyFailure, ProxyLeg,
+    Reason, Role, Row, TlsAlert, Totals, Verdict,
 };
 pub use lifecycle::Phase;
 pub use listener::{Listen, ListenError, Listening, Resume, Suspend};

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 use super::{link::Link, stream::Stream};
 use crate::{
-    dial::{DialOptions, Dialed, Resolver, Target, reach},
+    dial::{DialOptions, Dialed, Resolver, Route, reach},
     fate::{HandshakeFailure, Reason},
     lifecycle::{Event, Phase},
     tls::{ClientTls, PlainStream, ServerTls, Socket, TlsStream},
@@ -18,16 +18,33 @@ use crate::{
 
 /// What a connection is born with.
 pub(crate) enum Start {
-    /// A name to dial.
-    Dial { target: Target, options: DialOptions, resolver: Arc<dyn Resolver>, secure: Secure },
+    /// A way to go.
+    Dial { route: Route, options: DialOptions, resolver: Arc<dyn Resolver>, secure: Secure },
     /// A socket that is connected already.
     Socket { socket: Socket, secure: Secure },
     /// The same on its way to another thread, whose reactor is given it at the first poll.
-    Moved { socket: std::net::TcpStream, secure: Secure },
+    Moved { socket: Bare, secure: Secure },
     /// A dial under way.
     Dialing { dial: BoxFuture<'static, Result<Dialed, Reason>>, secure: Secure },
     /// The socket was taken: its stream is in the link.
     Done,
+}
+
+/// A socket that is on no thread's reactor.
+pub(crate) enum Bare {
+    Tcp(std::net::TcpStream),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Bare {
+    fn register(self) -> io::Result<Socket> {
+        match self {
+            Bare::Tcp(socket) => tokio::net::TcpStream::from_std(socket).map(Socket::from),
+            #[cfg(unix)]
+            Bare::Unix(socket) => tokio::net::UnixStream::from_std(socket).map(Socket::from),
+        }
+    }
 }
 
 /// The role in the handshake, with what it needs.
@@ -101,10 +118,16 @@ impl Start {
         }
     }
 
-    /// Takes a TCP socket off this thread's reactor. Where that fails it stays there, which works and costs a wake-up of that thread for each of its bytes.
+    /// Takes a socket off this thread's reactor. One that is not the system's stays there, which works and costs a wake-up of that thread for each of its bytes.
     pub(crate) fn for_another_thread(self) -> Self {
-        let Start::Socket { socket: Socket::Tcp(socket), secure } = self else { return self };
-        match socket.into_std() {
+        let Start::Socket { socket, secure } = self else { return self };
+        let bare = match socket {
+            Socket::Tcp(socket) => socket.into_std().map(Bare::Tcp),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.into_std().map(Bare::Unix),
+            socket @ (Socket::Tls(_) | Socket::Boxed(_)) => return Start::Socket { socket, secure },
+        };
+        match bare {
             Ok(socket) => Start::Moved { socket, secure },
             // The descriptor went with the error: the handshake will find it closed, and say so.
             Err(error) => Start::Dialing { dial: Box::pin(std::future::ready(Err(io_reason(error)))), secure },
@@ -151,9 +174,12 @@ impl Start {
     fn poll_socket(&mut self, link: &mut Link, cx: &mut Context<'_>) -> Poll<Result<Stream, Reason>> {
         loop {
             match std::mem::replace(self, Start::Done) {
-                Start::Dial { target, options, resolver, secure } => {
+                Start::Dial { route, options, resolver, secure } => {
+                    let until = link.phase_deadline();
                     let dial =
-                        Box::pin(async move { reach(&target, &options, &resolver).await.map_err(Reason::DialFailed) });
+                        Box::pin(
+                            async move { reach(&route, &options, &resolver, until).await.map_err(Reason::DialFailed) },
+                        );
                     *self = Start::Dialing { dial, secure };
                 }
                 Start::Dialing { mut dial, secure } => {
@@ -167,8 +193,7 @@ impl Start {
                     }));
                 }
                 Start::Moved { socket, secure } => {
-                    let socket = tokio::net::TcpStream::from_std(socket).map_err(io_reason);
-                    return Poll::Ready(socket.and_then(|socket| secure.stream(socket.into())));
+                    return Poll::Ready(socket.register().map_err(io_reason).and_then(|socket| secure.stream(socket)));
                 }
                 Start::Socket { socket, secure } => return Poll::Ready(secure.stream(socket)),
                 Start::Done => return Poll::Pending,

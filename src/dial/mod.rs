@@ -1,11 +1,16 @@
-//! From a target to a connected TCP socket: resolve, race the addresses, set the socket up.
+//! From a target to a connected socket: resolve, race the addresses, set the socket up; or by a proxy; or to a Unix-domain socket.
 
 mod options;
+#[cfg(feature = "proxy")]
+mod proxy;
 mod race;
 mod resolve;
+mod route;
 #[cfg(feature = "sim")]
 pub(crate) mod seam;
 mod target;
+#[cfg(unix)]
+mod unix;
 
 use std::{
     collections::HashSet,
@@ -24,11 +29,33 @@ use crate::{fate::DialFailure, tls::Socket};
 
 pub(crate) use options::tune;
 pub use options::{DialOptions, Keepalive};
+#[cfg(feature = "proxy")]
+pub use proxy::{Proxies, Proxy, ProxyError};
 pub use resolve::{Resolver, StaticResolver, SystemResolver};
+pub(crate) use route::Route;
 pub use target::{Target, TargetError};
+#[cfg(all(unix, feature = "http"))]
+pub(crate) use unix::check as check_path;
+
+/// Goes this way. `until`: the deadline, which is the caller's, as that of [`dial`]; it is told here for the sake of the words with which a longer way says where it was.
+#[cfg_attr(not(feature = "proxy"), allow(unused_variables))]
+pub(crate) async fn reach(
+    route: &Route,
+    options: &DialOptions,
+    resolver: &Arc<dyn Resolver>,
+    until: Option<Instant>,
+) -> Result<Dialed, DialFailure> {
+    match route {
+        Route::Direct(target) => reach_host(target, options, resolver).await,
+        #[cfg(feature = "proxy")]
+        Route::Through(proxy, target) => proxy::through(proxy, target, options, resolver, until).await,
+        #[cfg(unix)]
+        Route::Unix(path) => unix::connect(path).await,
+    }
+}
 
 /// Connects to the target: to a simulated one in a simulation, else by [`dial`].
-pub(crate) async fn reach(
+async fn reach_host(
     target: &Target,
     options: &DialOptions,
     resolver: &Arc<dyn Resolver>,

@@ -95,8 +95,12 @@ pub struct TargetError {
 /// As much of a wrong text as its error repeats, in characters: enough for every true name (253, RFC 1035) to be told in full.
 const TEXT_SHOWN: usize = 260;
 
+/// What the operating system takes as a socket's path, in bytes: `sun_path` less its final zero. 108 on Linux (`man 7 unix`), 104 elsewhere.
+#[cfg(unix)]
+pub(super) const MOST_PATH: usize = if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
+
 impl TargetError {
-    fn new(text: &str, problem: Problem) -> Self {
+    pub(super) fn new(text: &str, problem: Problem) -> Self {
         let mut shown: String = text.chars().take(TEXT_SHOWN).collect();
         if shown.len() < text.len() {
             shown.push('…');
@@ -114,7 +118,7 @@ impl fmt::Display for TargetError {
 impl std::error::Error for TargetError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Problem {
+pub(super) enum Problem {
     Url,
     Space,
     HostMissing,
@@ -132,6 +136,12 @@ enum Problem {
     LabelEmpty,
     LabelTooLong,
     NameTooLong,
+    #[cfg(unix)]
+    PathMissing,
+    #[cfg(unix)]
+    PathTooLong,
+    #[cfg(unix)]
+    PathWithNul,
 }
 
 impl fmt::Display for Problem {
@@ -156,6 +166,12 @@ impl fmt::Display for Problem {
             Problem::LabelEmpty => "there is nothing between two dots of the host, or before the first",
             Problem::LabelTooLong => "a part of the host is longer than 63 characters",
             Problem::NameTooLong => "the host is longer than 253 characters",
+            #[cfg(unix)]
+            Problem::PathMissing => "the path of the socket is missing",
+            #[cfg(unix)]
+            Problem::PathTooLong => return write!(f, "the path of a socket has at most {MOST_PATH} bytes"),
+            #[cfg(unix)]
+            Problem::PathWithNul => "there is a zero byte in the path",
         })
     }
 }

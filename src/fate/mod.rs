@@ -4,10 +4,12 @@
 
 mod ledger;
 mod lost;
+mod proxy;
 mod reason;
 #[cfg(feature = "serde")]
 mod serialize;
 
 pub use ledger::{Ledger, Row, Totals, Verdict};
 pub use lost::{CloseProof, ConnectionId, Lost, Peer, Role};
+pub use proxy::{ProxyFailure, ProxyLeg};
 pub use reason::{Attempt, DialFailure, HandshakeFailure, Reason, TlsAlert};

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::SocketAddr};
 
+use super::ProxyFailure;
 use crate::lifecycle::Phase;
 
 /// Why a connection ended.
@@ -33,7 +34,7 @@ pub enum Reason {
     /// The deadline of this phase passed: [`Dialing`](Phase::Dialing), [`Handshaking`](Phase::Handshaking), [`Open`](Phase::Open)
     /// (the idle timeout; the connection was then closed gracefully) or [`Flushing`](Phase::Flushing) (the peer took nothing of what it was owed).
     TimedOut(Phase),
-    /// The name could not be resolved, or no address could be connected to.
+    /// The name could not be resolved, no address could be connected to, or the proxy gave no way.
     DialFailed(DialFailure),
     /// The TLS handshake failed.
     HandshakeFailed(HandshakeFailure),
@@ -69,6 +70,7 @@ impl Reason {
             Reason::TimedOut(Phase::Handshaking) => "handshake_timeout",
             Reason::TimedOut(Phase::Open) => "idle_timeout",
             Reason::TimedOut(_) => "flush_timeout",
+            Reason::DialFailed(DialFailure::Proxy { failure: ProxyFailure::TimedOut(_), .. }) => "dial_timeout",
             Reason::DialFailed(_) => "dial_failed",
             Reason::HandshakeFailed(_) => "handshake_failed",
             Reason::Alert(_) => "alert",
@@ -132,6 +134,22 @@ pub enum DialFailure {
         /// Each address with the operating system's own words, in the order in which they failed.
         attempts: Vec<Attempt>,
     },
+    /// The Unix-domain socket could not be connected to.
+    Unix {
+        /// The path of the socket.
+        path: String,
+        /// What kind of error it was.
+        kind: std::io::ErrorKind,
+        /// The operating system's own words.
+        message: String,
+    },
+    /// There was no way through the proxy.
+    Proxy {
+        /// The proxy, without the user and the password.
+        proxy: String,
+        /// Why, and on which leg.
+        failure: ProxyFailure,
+    },
 }
 
 /// One address that could not be connected to.
@@ -158,6 +176,8 @@ impl fmt::Display for DialFailure {
                 }
                 Ok(())
             }
+            DialFailure::Unix { path, message, .. } => write!(f, "the socket {path}: {message}"),
+            DialFailure::Proxy { proxy, failure } => write!(f, "by the proxy {proxy}: {failure}"),
         }
     }
 }

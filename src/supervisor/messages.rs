@@ -5,15 +5,17 @@ use std::{fmt, sync::Arc};
 use actix::Message;
 
 use super::StopPlan;
+#[cfg(feature = "proxy")]
+use crate::dial::Proxy;
 use crate::{
     connection::{ConnectError, Handle, Options, Protocol, Secure, Start, option_setters},
-    dial::{DialOptions, Resolver, SystemResolver, Target, TargetError},
+    dial::{DialOptions, Resolver, Route, SystemResolver, TargetError},
     fate::{ConnectionId, Ledger, Peer, Role},
     ticket::RollEntry,
     tls::{ClientTls, ServerTls, Socket, TlsConfigError, alpn_wire},
 };
 
-/// Asks for a connection to `host:port`, spoken to by `protocol`. It answers with a [`Handle`] when the handshake is done, or with why not.
+/// Asks for a connection to `host:port` (or to a Unix-domain socket), spoken to by `protocol`. It answers with a [`Handle`] when the handshake is done, or with why not.
 ///
 /// Dropping the answer's future cancels the connect. Sent with `do_send`, nobody gets the handle: the connection then holds itself until it ends, and its protocol (an owner, with
 /// [`Events`](crate::Events)) is told.
@@ -29,7 +31,7 @@ use crate::{
 /// ```
 #[must_use = "it is a message: send it to a supervisor"]
 pub struct Connect<P: Protocol> {
-    target: Result<Target, TargetError>,
+    route: Result<Route, TargetError>,
     protocol: P,
     tls: Option<Result<ClientTls, TlsConfigError>>,
     plain: bool,
@@ -43,7 +45,7 @@ pub struct Connect<P: Protocol> {
 impl<P: Protocol> fmt::Debug for Connect<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect")
-            .field("target", &self.target)
+            .field("route", &self.route)
             .field("server_name", &self.server_name)
             .field("dial", &self.dial)
             .field("options", &self.options)
@@ -56,10 +58,14 @@ impl<P: Protocol> Message for Connect<P> {
 }
 
 impl<P: Protocol> Connect<P> {
-    /// Connects to `host:port` (an IPv6 address in brackets). What is wrong with it is told in the answer.
+    /// Connects to `host:port` (an IPv6 address in brackets), or to the Unix-domain socket at `unix:/path`. What is wrong with it is told in the answer.
     pub fn to(target: impl AsRef<str>, protocol: P) -> Self {
+        Connect::by(Route::parse(target.as_ref()), protocol)
+    }
+
+    fn by(route: Result<Route, TargetError>, protocol: P) -> Self {
         Connect {
-            target: target.as_ref().parse(),
+            route,
             protocol,
             tls: None,
             plain: false,
@@ -76,6 +82,39 @@ impl<P: Protocol> Connect<P> {
         Connect { plain: true, ..Connect::to(target, protocol) }
     }
 
+    /// Connects to the Unix-domain socket at this path. The certificate must bear `server_name`, for a path is no name.
+    #[cfg(unix)]
+    pub fn unix(path: impl AsRef<std::path::Path>, server_name: impl Into<String>, protocol: P) -> Self {
+        Connect::by(Route::unix(path.as_ref()), protocol).server_name(server_name)
+    }
+
+    /// Connects to the Unix-domain socket at this path without TLS: see [`plain`](Connect::plain).
+    #[cfg(unix)]
+    pub fn plain_unix(path: impl AsRef<std::path::Path>, protocol: P) -> Self {
+        Connect { plain: true, ..Connect::by(Route::unix(path.as_ref()), protocol) }
+    }
+
+    /// Goes by this proxy, which is asked for a tunnel to the target; TLS, if there is any, is spoken with the target inside it. The tunnel is one connection: it is admitted before the proxy is dialled, the
+    /// deadline of the dial bounds all of the way to the tunnel, and its [`Lost`](crate::Lost) says on which leg it ended. Who is resolved here is the proxy; the target's name is the proxy's to resolve.
+    ///
+    /// A Unix-domain socket is of this machine and has no proxy: there this does nothing.
+    #[cfg(feature = "proxy")]
+    pub fn proxy(mut self, proxy: &Proxy) -> Self {
+        self.route = self.route.map(|route| route.by(proxy));
+        self
+    }
+
+    /// Connects to the proxy itself, which is to be spoken to and not through.
+    #[cfg(feature = "http")]
+    pub(crate) fn to_proxy(proxy: &Proxy, protocol: P) -> Self {
+        let connect = Connect::by(Ok(Route::Direct(proxy.target().clone())), protocol);
+        let connect = Connect { plain: !proxy.is_secure(), ..connect }.alpn(["http/1.1"]);
+        match proxy.client_tls() {
+            Some(tls) => connect.tls(tls),
+            None => connect,
+        }
+    }
+
     /// The TLS configuration. Default: the system's roots, TLS 1.2 at least, resumption on ([`ClientTls::system`]). Build one and use it for many: sessions are resumed only within one.
     pub fn tls(mut self, tls: &ClientTls) -> Self {
         self.tls = Some(Ok(tls.clone()));
@@ -89,7 +128,7 @@ impl<P: Protocol> Connect<P> {
         self
     }
 
-    /// The name that is sent (SNI) and that the certificate must bear. Default: the host. An IP address is verified as one, and not sent.
+    /// The name that is sent (SNI) and that the certificate must bear. Default: the host; a Unix-domain socket has none, and needs one. An IP address is verified as one, and not sent.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
@@ -129,21 +168,30 @@ impl<P: Protocol> Connect<P> {
         self,
         default_resolver: &Arc<dyn Resolver>,
     ) -> Result<(Peer, P, Start, Options), ConnectError> {
-        let target = self.target?;
+        let route = self.route?;
         let secure = match self.plain {
             true => Secure::Plain,
             false => Secure::Client {
                 tls: self.tls.transpose()?,
-                server_name: self.server_name.unwrap_or_else(|| target.server_name().to_owned()),
-                port: target.port,
+                server_name: match (self.server_name, route.server_name()) {
+                    (Some(name), _) => name,
+                    (None, Some(name)) => name.to_owned(),
+                    (None, None) => return Err(nameless(&route).into()),
+                },
+                port: route.port(),
                 alpn: self.alpn.map(|protocols| alpn_wire(&protocols)).transpose()?.map(Into::into),
             },
         };
-        let peer = Peer::named(target.to_string());
+        let peer = Peer::named(route.to_string());
         let resolver = self.resolver.unwrap_or_else(|| default_resolver.clone());
-        let start = Start::Dial { target, options: self.dial, resolver, secure };
+        let start = Start::Dial { route, options: self.dial, resolver, secure };
         Ok((peer, self.protocol, start, self.options))
     }
+}
+
+fn nameless(route: &Route) -> TlsConfigError {
+    TlsConfigError::new("connect with TLS", format!("{route} has no name that a certificate could bear"))
+        .with_advice("give `server_name`")
 }
 
 /// The default resolver.

@@ -96,7 +96,7 @@ impl ClientTls {
     }
 
     /// Tells one configuration from another, for as long as it lives: clones are the same.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "proxy")]
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }

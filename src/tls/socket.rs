@@ -7,6 +7,8 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -28,12 +30,15 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A TLS connection, for TLS inside TLS.
     Tls(Box<Nested>),
-    /// Anything else: a Unix socket, a tunnel through a proxy, a `tokio::io::duplex` of a test.
+    /// A connection over a Unix-domain socket. It has no addresses.
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// Anything else: a `tokio::io::duplex` of a test.
     Boxed(Box<dyn Duplex>),
 }
 
 impl Socket {
-    /// A socket that is not a TCP connection.
+    /// A socket that is not the system's.
     pub fn boxed(io: impl Duplex + 'static) -> Socket {
         Socket::Boxed(Box::new(io))
     }
@@ -43,6 +48,8 @@ impl Socket {
         match self {
             Socket::Tcp(tcp) => tcp.peer_addr().ok(),
             Socket::Tls(tls) => tls.peer_addr(),
+            #[cfg(unix)]
+            Socket::Unix(_) => None,
             Socket::Boxed(_) => None,
         }
     }
@@ -52,6 +59,8 @@ impl Socket {
         match self {
             Socket::Tcp(tcp) => tcp.local_addr().ok(),
             Socket::Tls(tls) => tls.local_addr(),
+            #[cfg(unix)]
+            Socket::Unix(_) => None,
             Socket::Boxed(_) => None,
         }
     }
@@ -60,6 +69,8 @@ impl Socket {
     pub(super) fn holds_back(&self) -> bool {
         match self {
             Socket::Tcp(_) => false,
+            #[cfg(unix)]
+            Socket::Unix(_) => false,
             Socket::Tls(tls) => tls.holds_back(),
             Socket::Boxed(_) => true,
         }
@@ -78,6 +89,8 @@ impl Socket {
             // An error is something that has come.
             Socket::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
             Socket::Tls(tls) => tls.poll_readable(cx),
+            #[cfg(unix)]
+            Socket::Unix(unix) => unix.poll_read_ready(cx).map(drop),
             Socket::Boxed(_) => Poll::Ready(()),
         }
     }
@@ -86,6 +99,8 @@ impl Socket {
         match self {
             Socket::Tcp(tcp) => Pin::new(tcp),
             Socket::Tls(tls) => Pin::new(tls.as_mut()),
+            #[cfg(unix)]
+            Socket::Unix(unix) => Pin::new(unix),
             Socket::Boxed(io) => Pin::new(io.as_mut()),
         }
     }
@@ -104,11 +119,20 @@ impl From<TlsStream> for Socket {
     }
 }
 
+#[cfg(unix)]
+impl From<UnixStream> for Socket {
+    fn from(unix: UnixStream) -> Socket {
+        Socket::Unix(unix)
+    }
+}
+
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Socket::Tcp(tcp) => f.debug_tuple("Tcp").field(tcp).finish(),
             Socket::Tls(tls) => f.debug_tuple("Tls").field(tls).finish(),
+            #[cfg(unix)]
+            Socket::Unix(unix) => f.debug_tuple("Unix").field(unix).finish(),
             Socket::Boxed(_) => f.write_str("Boxed(..)"),
         }
     }
@@ -119,6 +143,8 @@ impl AsyncRead for Socket {
         match &mut *self {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Socket::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            #[cfg(unix)]
+            Socket::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
             Socket::Boxed(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
@@ -129,6 +155,8 @@ impl AsyncWrite for Socket {
         match &mut *self {
             Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Socket::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            #[cfg(unix)]
+            Socket::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
             Socket::Boxed(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
@@ -153,6 +181,8 @@ impl AsyncWrite for Socket {
         match self {
             Socket::Tcp(tcp) => tcp.is_write_vectored(),
             Socket::Tls(_) => false,
+            #[cfg(unix)]
+            Socket::Unix(unix) => unix.is_write_vectored(),
             Socket::Boxed(io) => io.is_write_vectored(),
         }
     }

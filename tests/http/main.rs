@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 mod peer;
 #[path = "../common/process.rs"]
 mod process;
+mod proxies;
 mod servers;
 mod serving;
 mod session;

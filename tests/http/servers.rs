@@ -13,10 +13,10 @@ use futures_util::{future::join_all, stream};
 use crate::{peer::IDENTITY, process::Process, session::Scene};
 
 /// A directory of its own, with the certificate in it, gone with this.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("exeunt-http-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
         let directory = Directory(std::env::temp_dir().join(name));
@@ -26,11 +26,11 @@ impl Directory {
         directory
     }
 
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
         std::fs::write(self.0.join(name), contents).unwrap();
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 }

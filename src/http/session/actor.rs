@@ -22,6 +22,7 @@ use super::{
     key::Key,
     pool::PlaceId,
     shared::{Shared, lock},
+    via::Via,
     watcher::Watcher,
 };
 use crate::{
@@ -111,12 +112,23 @@ impl Handler<Dial> for SessionActor {
 
 fn connect(shared: &Arc<Shared>, place: PlaceId, key: &Key, timeouts: Timeouts) -> Connect<HttpClient> {
     let protocol = HttpClient::new().watched_by(Arc::new(Watcher::new(shared, place, key.clone())));
-    let mut connect = match key.is_secure() {
-        true => Connect::to(key.target(), protocol).alpn(["http/1.1"]),
-        false => Connect::plain(key.target(), protocol),
+    let mut connect = match (key.via(), key.forwarding_proxy()) {
+        (_, Some(proxy)) => Connect::to_proxy(proxy, protocol),
+        #[cfg(unix)]
+        (Via::Unix(path), _) if key.is_secure() => Connect::unix(path, key.host(), protocol),
+        #[cfg(unix)]
+        (Via::Unix(path), _) => Connect::plain_unix(path, protocol),
+        _ if key.is_secure() => Connect::to(key.target(), protocol),
+        _ => Connect::plain(key.target(), protocol),
     };
-    if let Some(tls) = key.tls().or(shared.config.tls.as_ref()) {
-        connect = connect.tls(tls);
+    if key.is_secure() {
+        connect = connect.alpn(["http/1.1"]);
+        if let Some(tls) = key.tls().or(shared.config.tls.as_ref()) {
+            connect = connect.tls(tls);
+        }
+    }
+    if let (Via::Proxy(proxy), None) = (key.via(), key.forwarding_proxy()) {
+        connect = connect.proxy(proxy);
     }
     if let Some(name) = key.server_name() {
         connect = connect.server_name(name);

@@ -8,6 +8,7 @@ use super::{
     Retry, Timeouts,
     key::Key,
     shared::{Shared, lock},
+    via::Via,
 };
 use crate::{
     http::{Body, Error, error::WithoutSecrets},
@@ -38,6 +39,7 @@ pub(super) struct Settings {
     pub(super) tls: Option<ClientTls>,
     pub(super) server_name: Option<String>,
     pub(super) decode: Option<bool>,
+    pub(super) via: Option<Via>,
 }
 
 impl Settings {
@@ -67,16 +69,19 @@ impl Asked {
 impl Shared {
     /// The key of a request. Most sessions ask the same host again and again, so the last one is kept.
     pub(super) fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
-        let mut last = lock(&self.last_key);
-        if let Some(key) = &*last
-            && settings.tls.is_none()
-            && settings.server_name.is_none()
+        let by_uri = settings.tls.is_none() && settings.server_name.is_none() && settings.via.is_none();
+        if by_uri
+            && let Some(key) = &*lock(&self.last_key)
             && key.is_of(uri)
         {
             return Ok(key.clone());
         }
-        let key = Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref());
+        let via = settings.via.clone().unwrap_or_else(|| self.config.ways.of(uri));
+        let key = Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref(), via);
         let key = key.map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))?;
-        Ok(last.insert(key).clone())
+        if by_uri {
+            *lock(&self.last_key) = Some(key.clone());
+        }
+        Ok(key)
     }
 }

@@ -8,10 +8,10 @@ use http::{
     header::{ACCEPT, USER_AGENT},
 };
 
-use super::{Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, shared::Shared};
+use super::{Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, shared::Shared, via::Ways};
 use crate::{
     connection::Options,
-    dial::{DialOptions, Resolver},
+    dial::{DialOptions, Proxies, Proxy, Resolver},
     http::Error,
     supervisor::Supervisor,
     tls::ClientTls,
@@ -36,6 +36,7 @@ impl Default for SessionBuilder {
                 headers,
                 tls: None,
                 resolver: None,
+                ways: Ways::default(),
                 dial: DialOptions::default(),
                 linger: Options::default().linger,
                 limits: Limits::default(),
@@ -92,6 +93,38 @@ impl SessionBuilder {
     /// Who resolves names. Default: the supervisor's.
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.config.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// The proxy of all requests that bring none. `https` goes through a tunnel (CONNECT), and so does `http` by SOCKS; by an HTTP proxy, `http` is sent in absolute form. Default: no proxy.
+    pub fn proxy(self, proxy: &Proxy) -> Self {
+        self.proxies(Proxies::all(proxy.clone()))
+    }
+
+    /// Which of the requests that bring none has which proxy.
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.config.ways = Ways::By(proxies);
+        self
+    }
+
+    /// The proxies that the environment names: see [`Proxies::from_env`]. What is wrong with them is told by [`start`](SessionBuilder::start). Without this the environment is not looked at.
+    pub fn proxy_from_env(mut self) -> Self {
+        match Proxies::from_env() {
+            Ok(proxies) => self.proxies(proxies),
+            Err(error) => {
+                self.complain(error.to_string());
+                self
+            }
+        }
+    }
+
+    /// Where all requests go that bring nothing else, whatever their URL's host: to the Unix-domain socket at this path. The host is what the `Host` header says and, for `https`, what the certificate must bear.
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl AsRef<std::path::Path>) -> Self {
+        match crate::dial::check_path(path.as_ref()) {
+            Ok(()) => self.config.ways = Ways::Unix(path.as_ref().into()),
+            Err(error) => self.complain(error.to_string()),
+        }
         self
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{hooks::Hooks, retry::Retry};
+use super::{hooks::Hooks, retry::Retry, via::Ways};
 use crate::{
     connection::Options,
     dial::{DialOptions, Resolver},
@@ -17,7 +17,7 @@ use crate::{
 pub struct Limits {
     /// Connections in all, those being dialled included; those that are closing no longer count. Default 100.
     pub total: usize,
-    /// The same for each host, which is: scheme, host, port, server name and TLS configuration. Default: no limit but the total.
+    /// The same for each host, which is: scheme, host, port, server name, TLS configuration, and the way there. Default: no limit but the total.
     pub per_host: usize,
     /// An idle connection is closed after so long. Default 15 s: less than the servers in wide use wait, so that a request does not meet a close on its way.
     pub idle: Duration,
@@ -83,6 +83,7 @@ pub(super) struct Config {
     pub(super) headers: HeaderMap,
     pub(super) tls: Option<ClientTls>,
     pub(super) resolver: Option<Arc<dyn Resolver>>,
+    pub(super) ways: Ways,
     pub(super) dial: DialOptions,
     pub(super) linger: Duration,
     pub(super) limits: Limits,

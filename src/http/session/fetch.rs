@@ -5,8 +5,9 @@ use std::{borrow::Borrow, fmt, time::Duration};
 use actix::{Message, Recipient};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::EXPECT};
 
-use super::{Retry, Session, asked::Asked, parts::Parts};
+use super::{Retry, Session, asked::Asked, parts::Parts, via::Via};
 use crate::{
+    dial::Proxy,
     http::{Body, Error, Response},
     tls::ClientTls,
 };
@@ -147,6 +148,28 @@ macro_rules! setters {
         /// The name that is sent (SNI) and that the certificate must bear. Default: the URL's host.
         pub fn server_name(mut self, name: impl Into<String>) -> Self {
             self.parts.settings.server_name = Some(name.into());
+            self
+        }
+
+        /// The proxy of this request, in place of what the session says. Only requests with the same one share connections.
+        pub fn proxy(mut self, proxy: &Proxy) -> Self {
+            self.parts.settings.via = Some(Via::Proxy(proxy.clone()));
+            self
+        }
+
+        /// To the URL's host itself: by no proxy, and by no Unix-domain socket, whatever the session says.
+        pub fn directly(mut self) -> Self {
+            self.parts.settings.via = Some(Via::Direct);
+            self
+        }
+
+        /// To the Unix-domain socket at this path, whatever the URL's host.
+        #[cfg(unix)]
+        pub fn unix_socket(mut self, path: impl AsRef<std::path::Path>) -> Self {
+            match crate::dial::check_path(path.as_ref()) {
+                Ok(()) => self.parts.settings.via = Some(Via::Unix(path.as_ref().into())),
+                Err(error) => self.parts.complain(error),
+            }
             self
         }
 

@@ -297,8 +297,19 @@ impl<'a> Way<'a> {
         let body = body.ok_or_else(|| Error::request("its body is a stream, and was sent already"))?;
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")).into();
+        let path = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = match self.key.forwarding_proxy() {
+            None => path.into(),
+            Some(proxy) => {
+                for (name, value) in &proxy.headers() {
+                    if !self.headers.contains_key(name) {
+                        request.headers_mut().append(name, value.clone());
+                    }
+                }
+                self.key.absolute(path)?
+            }
+        };
         if !self.headers.contains_key(HOST)
             && let Some(host) = self.key.host_header()
         {

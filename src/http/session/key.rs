@@ -8,10 +8,11 @@ use std::{
 
 use http::{
     HeaderValue, Uri,
-    uri::{Authority, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::tls::ClientTls;
+use super::via::Via;
+use crate::{dial::Proxy, http::Error, tls::ClientTls};
 
 /// The key of the pool. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ struct Inner {
     hash: u64,
     /// `None`: the default. It stands for trust, client certificate and every TLS option: two configurations that were built apart share nothing.
     tls: Option<ClientTls>,
+    via: Via,
 }
 
 /// Why a URI is none that can be asked for.
@@ -49,7 +51,7 @@ impl fmt::Display for Unfit {
 }
 
 impl Key {
-    pub(crate) fn of(uri: &Uri, tls: Option<&ClientTls>, server_name: Option<&str>) -> Result<Key, Unfit> {
+    pub(super) fn of(uri: &Uri, tls: Option<&ClientTls>, server_name: Option<&str>, via: Via) -> Result<Key, Unfit> {
         let secure = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
@@ -66,7 +68,7 @@ impl Key {
         let host_header =
             if port == own { HeaderValue::from_str(&host) } else { HeaderValue::try_from(format!("{host}:{port}")) };
         let mut hasher = DefaultHasher::new();
-        (&host, port, secure).hash(&mut hasher);
+        (&host, port, secure, &via).hash(&mut hasher);
         Ok(Key(Arc::new(Inner {
             secure,
             host,
@@ -76,6 +78,7 @@ impl Key {
             // Without TLS neither means anything.
             server_name: server_name.filter(|_| secure).map(Into::into),
             tls: tls.filter(|_| secure).cloned(),
+            via,
         })))
     }
 
@@ -87,8 +90,26 @@ impl Key {
         self.0.tls.as_ref()
     }
 
+    pub(super) fn via(&self) -> &Via {
+        &self.0.via
+    }
+
+    /// The HTTP proxy that is sent plain requests as they are, in absolute form (RFC 9112, section 3.2.2). What is to be TLS goes through a tunnel, and is none of its business.
+    pub(crate) fn forwarding_proxy(&self) -> Option<&Proxy> {
+        match &self.0.via {
+            Via::Proxy(proxy) if !self.0.secure && proxy.is_http() => Some(proxy),
+            _ => None,
+        }
+    }
+
     pub(crate) fn server_name(&self) -> Option<&str> {
         self.0.server_name.as_deref()
+    }
+
+    /// The host, an IPv6 address in its brackets.
+    #[cfg(unix)]
+    pub(crate) fn host(&self) -> &str {
+        &self.0.host
     }
 
     /// `host:port`, to be dialled.
@@ -96,11 +117,20 @@ impl Key {
         format!("{}:{}", self.0.host, self.0.port)
     }
 
+    /// This path as a proxy is asked for it.
+    pub(super) fn absolute(&self, path: PathAndQuery) -> Result<Uri, Error> {
+        let scheme = if self.0.secure { Scheme::HTTPS } else { Scheme::HTTP };
+        // Without user and password: they are in the headers, if anywhere.
+        let authority = self.0.host_header.as_ref().map_or(&[][..], HeaderValue::as_bytes);
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+        uri.map_err(|error| Error::request(format!("the URL for the proxy: {error}")))
+    }
+
     pub(crate) fn host_header(&self) -> Option<&HeaderValue> {
         self.0.host_header.as_ref()
     }
 
-    /// Whether this is the key of that URI, when nothing but the URI is given.
+    /// Whether this is the key of that URI, when nothing but the URI is given, as it was when this key was made.
     pub(crate) fn is_of(&self, uri: &Uri) -> bool {
         let of = |authority: &Authority| {
             authority.host().eq_ignore_ascii_case(&self.0.host) && port(authority, self.0.secure) == Ok(self.0.port)
@@ -140,6 +170,7 @@ impl PartialEq for Key {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.same_origin(other)
                 && self.0.server_name == other.0.server_name
+                && self.0.via == other.0.via
                 && self.tls_identity() == other.tls_identity())
     }
 }
@@ -170,7 +201,7 @@ mod tests {
     use super::*;
 
     fn key(uri: &str) -> Result<Key, Unfit> {
-        Key::of(&uri.parse().unwrap(), None, None)
+        Key::of(&uri.parse().unwrap(), None, None, Via::Direct)
     }
 
     #[test]
@@ -183,15 +214,31 @@ mod tests {
         {
             assert_ne!(key(other), key("https://example.com"), "{other}");
         }
-        let named = Key::of(&"https://example.com".parse().unwrap(), None, Some("other.com")).unwrap();
+        let named = Key::of(&"https://example.com".parse().unwrap(), None, Some("other.com"), Via::Direct).unwrap();
         assert_ne!(named, key("https://example.com").unwrap());
         assert!(named.same_origin(&key("https://example.com").unwrap()));
         let tls = || ClientTls::builder().dangerously_accept_any_certificate().build().unwrap();
         let (one, two) = (tls(), tls());
         let clone = one.clone();
-        let keyed = |tls| Key::of(&"https://example.com".parse().unwrap(), Some(tls), None).unwrap();
+        let keyed = |tls| Key::of(&"https://example.com".parse().unwrap(), Some(tls), None, Via::Direct).unwrap();
         assert_eq!(keyed(&one), keyed(&clone));
         assert_ne!(keyed(&one), keyed(&two));
+    }
+
+    #[test]
+    fn every_way_is_another() {
+        let by = |url: &str| Via::Proxy(url.parse().unwrap());
+        let via = |via: Via| Key::of(&"https://example.com".parse().unwrap(), None, None, via).unwrap();
+        assert_eq!(via(by("http://proxy:1")), via(by("proxy:1")));
+        let all =
+            ["http://proxy:1", "http://proxy:2", "https://proxy:1", "http://user:a@proxy:1", "http://user:b@proxy:1"];
+        let mut keys: Vec<_> = all.map(|url| via(by(url))).into();
+        keys.push(via(Via::Direct));
+        #[cfg(unix)]
+        keys.extend(["/a", "/b"].map(|path| via(Via::Unix(std::path::Path::new(path).into()))));
+        for (n, key) in keys.iter().enumerate() {
+            assert!(keys[n + 1..].iter().all(|other| other != key && other.same_origin(key)), "{n}");
+        }
     }
 
     #[test]
@@ -203,7 +250,7 @@ mod tests {
             ("https://example.com:65536", Unfit::Port),
         ] {
             let Ok(uri) = uri.parse() else { continue };
-            assert_eq!(Key::of(&uri, None, None), Err(why), "{uri}");
+            assert_eq!(Key::of(&uri, None, None, Via::Direct), Err(why), "{uri}");
         }
         assert_eq!(key("http://[::1]:8080/").unwrap().target(), "[::1]:8080");
         assert_eq!(key("https://a.b/").unwrap().host_header().unwrap(), "a.b");

@@ -25,6 +25,7 @@ mod pool;
 mod redirect;
 mod retry;
 mod shared;
+mod via;
 mod watcher;
 
 use std::{fmt, sync::Arc};

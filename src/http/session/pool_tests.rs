@@ -13,7 +13,7 @@ struct Stage {
 }
 
 fn key(host: &str) -> Key {
-    Key::of(&format!("https://{host}").parse().unwrap(), None, None).unwrap()
+    Key::of(&format!("https://{host}").parse().unwrap(), None, None, super::super::via::Via::Direct).unwrap()
 }
 
 impl Stage {
