@@ -127,7 +127,7 @@ fn connect(shared: &Arc<Shared>, place: PlaceId, key: &Key, timeouts: Timeouts) 
             connect = connect.tls(tls);
         }
     }
-    if let (Via::Proxy(proxy), None) = (key.via(), key.forwarding_proxy()) {
+    if let (Via::Proxy(proxy) | Via::Tunnel(proxy), None) = (key.via(), key.forwarding_proxy()) {
         connect = connect.proxy(proxy);
     }
     if let Some(name) = key.server_name() {

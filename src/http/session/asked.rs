@@ -40,6 +40,8 @@ pub(super) struct Settings {
     pub(super) server_name: Option<String>,
     pub(super) decode: Option<bool>,
     pub(super) via: Option<Via>,
+    /// It asks for an `Upgrade`.
+    pub(super) leaves_http: bool,
 }
 
 impl Settings {
@@ -69,15 +71,17 @@ impl Asked {
 impl Shared {
     /// The key of a request. Most sessions ask the same host again and again, so the last one is kept.
     pub(super) fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
-        let by_uri = settings.tls.is_none() && settings.server_name.is_none() && settings.via.is_none();
+        let Settings { tls, server_name, via, leaves_http, .. } = settings;
+        let by_uri = tls.is_none() && server_name.is_none() && via.is_none() && !leaves_http;
         if by_uri
             && let Some(key) = &*lock(&self.last_key)
             && key.is_of(uri)
         {
             return Ok(key.clone());
         }
-        let via = settings.via.clone().unwrap_or_else(|| self.config.ways.of(uri));
-        let key = Key::of(uri, settings.tls.as_ref(), settings.server_name.as_deref(), via);
+        let via = via.clone().unwrap_or_else(|| self.config.ways.of(uri));
+        let via = if *leaves_http { via.leaving_http(uri) } else { via };
+        let key = Key::of(uri, tls.as_ref(), server_name.as_deref(), via);
         let key = key.map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))?;
         if by_uri {
             *lock(&self.last_key) = Some(key.clone());

@@ -96,7 +96,7 @@ impl SessionBuilder {
         self
     }
 
-    /// The proxy of all requests that bring none. `https` goes through a tunnel (CONNECT), and so does `http` by SOCKS; by an HTTP proxy, `http` is sent in absolute form. Default: no proxy.
+    /// The proxy of all requests that bring none. `https` goes through a tunnel (CONNECT), and so does `http` by SOCKS; by an HTTP proxy, `http` is sent in absolute form, unless it asks for an `Upgrade`. Default: no proxy.
     pub fn proxy(self, proxy: &Proxy) -> Self {
         self.proxies(Proxies::all(proxy.clone()))
     }

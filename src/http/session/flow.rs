@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, Method, Request, Response as HttpResponse, Uri,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE},
+    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE, UPGRADE},
     uri::PathAndQuery,
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -86,7 +86,7 @@ enum Attempt {
 
 impl<'a> Way<'a> {
     fn new(session: &'a Session, asked: Asked) -> Result<Self, Error> {
-        let Asked { method, uri, mut headers, body, settings } = asked;
+        let Asked { method, uri, mut headers, body, mut settings } = asked;
         if method == Method::CONNECT {
             return Err(Error::request("CONNECT is asked of a proxy, over a connection of one's own: see `Exchange`"));
         }
@@ -98,6 +98,7 @@ impl<'a> Way<'a> {
                 headers.insert(name, value.clone());
             }
         }
+        settings.leaves_http = headers.contains_key(UPGRADE);
         let timeouts = settings.timeouts(&shared.config.timeouts);
         Ok(Way {
             session,

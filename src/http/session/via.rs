@@ -5,7 +5,7 @@ use std::path::Path;
 #[cfg(unix)]
 use std::sync::Arc;
 
-use http::Uri;
+use http::{Uri, uri::Scheme};
 
 use crate::dial::{Proxies, Proxy};
 
@@ -14,9 +14,21 @@ use crate::dial::{Proxies, Proxy};
 pub(super) enum Via {
     Direct,
     Proxy(Proxy),
+    /// By this proxy, and through a tunnel although there is no TLS.
+    Tunnel(Proxy),
     /// The Unix-domain socket at this path, whatever the URL's host.
     #[cfg(unix)]
     Unix(Arc<Path>),
+}
+
+impl Via {
+    /// The same way, for a request that is to leave HTTP: a proxy that it is sent to in absolute form would take the `Upgrade` for its own (RFC 9110, section 7.8).
+    pub(super) fn leaving_http(self, uri: &Uri) -> Via {
+        match self {
+            Via::Proxy(proxy) if uri.scheme() == Some(&Scheme::HTTP) => Via::Tunnel(proxy),
+            other => other,
+        }
+    }
 }
 
 /// The ways of a session's requests that bring none.

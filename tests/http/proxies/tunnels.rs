@@ -111,6 +111,25 @@ async fn plain_requests_go_in_absolute_form() {
     assert_eq!(ledger.totals.lost, 1, "{ledger}");
 }
 
+/// A request that is to leave HTTP has a tunnel although there is no TLS: a proxy does not pass `Upgrade` on.
+#[actix::test]
+async fn an_upgrade_goes_through_a_tunnel() {
+    let server = Server::plain(|mut peer, _| async move {
+        let head = peer.head().await;
+        peer.write(ok(&head)).await;
+        peer.silence().await;
+    })
+    .await;
+    let notes = Notes::default();
+    let proxy = obliging(&notes).await;
+    let scene = Scene::with(|session| session.proxy(&http(&proxy)));
+    let asked = scene.session.get(&server.http("/x")).header("connection", "upgrade").header("upgrade", "else");
+    let seen = asked.send().await.unwrap().text().await.unwrap().to_lowercase();
+    assert!(seen.starts_with("get /x http/1.1\r\n") && seen.contains("upgrade: else"), "{seen}");
+    assert!(notes.last().starts_with("CONNECT localhost:"), "{:?}", notes.all());
+    scene.exeunt().await;
+}
+
 /// The pool's key: the same host by other ways is another connection; a request may say its own way, and `no_proxy` decides for the rest.
 #[actix::test]
 async fn different_ways_share_nothing() {
