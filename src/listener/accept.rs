@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -10,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use super::unix::UnixSocket;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, fut::ActorFuture};
 use futures_util::future::BoxFuture;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::Semaphore,
     time::{Sleep, sleep},
 };
@@ -25,6 +26,7 @@ use crate::{
     fate::{Peer, Role},
     supervisor::{Admit, EndListening, Newcomer, Supervisor},
     ticket::{Books, News},
+    tls::Socket,
 };
 
 /// Stops accepting.
@@ -66,9 +68,34 @@ const STUCK: Duration = Duration::from_secs(1);
 /// Accepts in one poll, so that a burst does not starve the thread. Chosen arbitrarily.
 const AT_A_TIME: usize = 64;
 
+/// What is listened on.
+pub(super) enum Ear {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixSocket),
+}
+
+impl Ear {
+    fn poll_accept(&self, options: &DialOptions, cx: &mut TaskContext<'_>) -> Poll<io::Result<(Socket, Peer)>> {
+        Poll::Ready(match self {
+            Ear::Tcp(socket) => {
+                let (socket, address) = ready!(socket.poll_accept(cx))?;
+                let peer = Peer::from(address);
+                if let Err(error) = tune(&socket, options) {
+                    // The peer may be gone already; the handshake will tell.
+                    tracing::debug!(%peer, %error, "socket options");
+                }
+                Ok((socket.into(), peer))
+            }
+            #[cfg(unix)]
+            Ear::Unix(socket) => ready!(socket.poll_accept(cx)).map(|(socket, peer)| (socket.into(), peer)),
+        })
+    }
+}
+
 /// A listening socket as an actor. `_ended` is its last field: the books are told when the socket is closed.
 pub(super) struct Listener<P: Protocol> {
-    socket: TcpListener,
+    ear: Ear,
     birth: Birth<P>,
     books: Books,
     supervisor: Addr<Supervisor>,
@@ -96,7 +123,7 @@ impl Drop for Ended {
 impl<P: Protocol> Listener<P> {
     pub(super) fn new(
         number: u64,
-        socket: TcpListener,
+        ear: Ear,
         birth: Birth<P>,
         limits: Limits,
         books: Books,
@@ -105,7 +132,7 @@ impl<P: Protocol> Listener<P> {
         let semaphore =
             |permits: usize| PollSemaphore::new(Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))));
         Listener {
-            socket,
+            ear,
             birth,
             _ended: Ended { books: books.clone(), number },
             books,
@@ -157,14 +184,8 @@ impl<P: Protocol> Listener<P> {
         ready
     }
 
-    fn accepted(&mut self, socket: TcpStream, address: SocketAddr) {
-        let peer = Peer::from(address);
-        let secure = self.birth.secure.clone();
-        if let Err(error) = tune(&socket, &self.birth.socket) {
-            // The peer may be gone already; the handshake will tell.
-            tracing::debug!(%peer, %error, "socket options");
-        }
-        let start = Start::Socket { socket: socket.into(), secure };
+    fn accepted(&mut self, socket: Socket, peer: Peer) {
+        let start = Start::Socket { socket, secure: self.birth.secure.clone() };
         // The user's code. `AssertUnwindSafe`: what it leaves half done is its own, and is only called again.
         let Ok(protocol) = catch_unwind(AssertUnwindSafe(|| (self.birth.protocol)(&peer))) else {
             return tracing::error!(%peer, "an accepted connection was closed: the making of its protocol panicked");
@@ -213,8 +234,8 @@ impl<P: Protocol> ActorFuture<Listener<P>> for Accept {
     ) -> Poll<()> {
         for _ in 0..AT_A_TIME {
             ready!(listener.poll_may_accept(cx));
-            match ready!(listener.socket.poll_accept(cx)) {
-                Ok((socket, address)) => listener.accepted(socket, address),
+            match ready!(listener.ear.poll_accept(&listener.birth.socket, cx)) {
+                Ok((socket, peer)) => listener.accepted(socket, peer),
                 Err(error) => listener.failed(&error),
             }
         }

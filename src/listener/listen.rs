@@ -2,14 +2,22 @@
 
 use std::{
     fmt, io,
+    marker::PhantomData,
     net::{SocketAddr, TcpListener as StdListener},
+};
+#[cfg(unix)]
+use std::{
+    os::unix::net::UnixListener as StdUnixListener,
+    path::{Path, PathBuf},
 };
 
 use actix::{Actor, AsyncContext, Handler, MailboxError, Message, Recipient};
 use socket2::{Domain, Protocol as SocketProtocol, Socket as RawSocket, Type};
 use tokio::net::TcpListener;
 
-use super::accept::{Birth, Limits, Listener, Resume, Suspend};
+use super::accept::{Birth, Ear, Limits, Listener, Resume, Suspend};
+#[cfg(unix)]
+use super::unix::UnixSocket;
 use crate::{
     connection::{Options, Protocol, Secure, option_setters},
     dial::DialOptions,
@@ -21,35 +29,47 @@ use crate::{
 
 /// Asks for a listener. Each accepted connection is admitted as a server, handshakes by itself, and gets a protocol of its own from `protocol`. Answers with a [`Listening`].
 ///
-/// The listener lives until it is closed or the supervisor stops; a stop closes its socket when the lame duck is over.
+/// The listener lives until it is closed or the supervisor stops; a stop closes its socket when the lame duck is over. `A` is where it listens: an address, or the path of a Unix-domain socket.
 #[must_use = "it is a message: send it to a supervisor"]
-pub struct Listen<P: Protocol> {
+pub struct Listen<P: Protocol, A = SocketAddr> {
     on: On,
     limits: Limits,
     backlog: i32,
     options: Options,
     pub(super) birth: Birth<P>,
+    place: PhantomData<fn() -> A>,
 }
 
 /// Where to listen.
 enum On {
     Address(SocketAddr),
     Socket(StdListener),
+    #[cfg(unix)]
+    Path {
+        path: PathBuf,
+        mode: Option<u32>,
+    },
+    #[cfg(unix)]
+    UnixSocket(StdUnixListener),
 }
 
-impl<P: Protocol> fmt::Debug for Listen<P> {
+impl<P: Protocol, A> fmt::Debug for Listen<P, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Listen");
         match &self.on {
             On::Address(address) => f.field("address", address),
             On::Socket(socket) => f.field("socket", socket),
+            #[cfg(unix)]
+            On::Path { path, .. } => f.field("path", path),
+            #[cfg(unix)]
+            On::UnixSocket(socket) => f.field("socket", socket),
         };
         f.field("options", &self.options).finish_non_exhaustive()
     }
 }
 
-impl<P: Protocol> Message for Listen<P> {
-    type Result = Result<Listening, ListenError>;
+impl<P: Protocol, A: 'static> Message for Listen<P, A> {
+    type Result = Result<Listening<A>, ListenError>;
 }
 
 impl<P: Protocol> Listen<P> {
@@ -72,11 +92,50 @@ impl<P: Protocol> Listen<P> {
     pub fn adopt_plain(socket: StdListener, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
         Listen::with(On::Socket(socket), Secure::Plain, protocol)
     }
+}
 
+#[cfg(unix)]
+impl<P: Protocol> Listen<P, PathBuf> {
+    /// Listens on a Unix-domain socket at this path. The file is removed when the listener ends. A file that is there already is replaced if it is a socket on which nobody listens, as a program leaves it that was killed; anything
+    /// else is an error, and is left alone. Peers are shown as `unix:` and the path, with the user and the process that the system names.
+    pub fn unix(path: impl AsRef<Path>, tls: &ServerTls, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        let on = On::Path { path: path.as_ref().to_owned(), mode: None };
+        Listen::with(on, Secure::Server { tls: tls.clone() }, protocol)
+    }
+
+    /// As [`unix`](Listen::unix), without TLS.
+    pub fn plain_unix(path: impl AsRef<Path>, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        Listen::with(On::Path { path: path.as_ref().to_owned(), mode: None }, Secure::Plain, protocol)
+    }
+
+    /// Takes a Unix-domain socket that is bound and listening. Its file is not ours, and stays.
+    pub fn adopt_unix(
+        socket: StdUnixListener,
+        tls: &ServerTls,
+        protocol: impl FnMut(&Peer) -> P + Send + 'static,
+    ) -> Self {
+        Listen::with(On::UnixSocket(socket), Secure::Server { tls: tls.clone() }, protocol)
+    }
+
+    /// As [`adopt_unix`](Listen::adopt_unix), without TLS.
+    pub fn adopt_plain_unix(socket: StdUnixListener, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
+        Listen::with(On::UnixSocket(socket), Secure::Plain, protocol)
+    }
+
+    /// Who may connect: the permissions of the file, as in 0o660, set before anybody can. Default: what the process's umask leaves. A socket that was adopted keeps its own.
+    pub fn mode(mut self, permissions: u32) -> Self {
+        if let On::Path { mode, .. } = &mut self.on {
+            *mode = Some(permissions);
+        }
+        self
+    }
+}
+
+impl<P: Protocol, A> Listen<P, A> {
     fn with(on: On, secure: Secure, protocol: impl FnMut(&Peer) -> P + Send + 'static) -> Self {
         let (socket, options) = (DialOptions::default(), Options::default());
         let birth = Birth { secure, protocol: Box::new(protocol), socket, options: options.clone() };
-        Listen { on, limits: Limits::default(), backlog: 1024, options, birth }
+        Listen { on, limits: Limits::default(), backlog: 1024, options, birth, place: PhantomData }
     }
 
     /// How many handshakes may be under way at a time; more connections wait in the operating system's backlog. Default 256.
@@ -110,25 +169,64 @@ impl<P: Protocol> Handler<Listen<P>> for Supervisor {
     type Result = Result<Listening, ListenError>;
 
     fn handle(&mut self, listen: Listen<P>, context: &mut Self::Context) -> Self::Result {
+        let backlog = listen.backlog;
+        self.listen(listen, context, |on| {
+            let socket = match on {
+                On::Socket(socket) => socket.set_nonblocking(true).map(|()| socket),
+                On::Address(address) => bind(address, backlog),
+                #[cfg(unix)]
+                On::Path { .. } | On::UnixSocket(_) => Err(io::ErrorKind::InvalidInput.into()),
+            };
+            let socket = TcpListener::from_std(socket?)?;
+            Ok((socket.local_addr()?, Ear::Tcp(socket)))
+        })
+    }
+}
+
+#[cfg(unix)]
+impl<P: Protocol> Handler<Listen<P, PathBuf>> for Supervisor {
+    type Result = Result<Listening<PathBuf>, ListenError>;
+
+    fn handle(&mut self, listen: Listen<P, PathBuf>, context: &mut Self::Context) -> Self::Result {
+        let backlog = listen.backlog;
+        self.listen(listen, context, |on| {
+            let socket = match on {
+                On::Path { path, mode } => UnixSocket::bind(&path, mode, backlog)?,
+                On::UnixSocket(socket) => UnixSocket::adopt(socket)?,
+                On::Address(_) | On::Socket(_) => return Err(io::ErrorKind::InvalidInput.into()),
+            };
+            Ok((socket.path(), Ear::Unix(socket)))
+        })
+    }
+}
+
+impl Supervisor {
+    fn listen<P: Protocol, A>(
+        &mut self,
+        listen: Listen<P, A>,
+        context: &mut <Self as Actor>::Context,
+        begin: impl FnOnce(On) -> io::Result<(A, Ear)>,
+    ) -> Result<Listening<A>, ListenError> {
         if self.is_stopping() {
             return Err(ListenError::Refused(Refusal::Stopping));
         }
-        let Listen { on, limits, backlog, options, birth } = listen;
-        let (what, socket) = match on {
-            On::Address(address) => (format!("listen on {address}"), bind(address, backlog)),
-            On::Socket(socket) => {
-                ("adopt a listening socket".to_owned(), socket.set_nonblocking(true).map(|()| socket))
-            }
+        let Listen { on, limits, options, birth, .. } = listen;
+        let what = match &on {
+            On::Address(address) => format!("listen on {address}"),
+            On::Socket(_) => "adopt a listening socket".to_owned(),
+            #[cfg(unix)]
+            On::Path { path, .. } => format!("listen on unix:{}", path.display()),
+            #[cfg(unix)]
+            On::UnixSocket(_) => "adopt a listening socket".to_owned(),
         };
-        let bound = socket.and_then(TcpListener::from_std).and_then(|socket| Ok((socket.local_addr()?, socket)));
-        let (address, socket) = bound.map_err(|error| ListenError::Io { what, error })?;
+        let (place, ear) = begin(on).map_err(|error| ListenError::Io { what, error })?;
         let birth = Birth { options, ..birth };
         let books = self.books();
         let supervisor = context.address();
         let listener =
-            self.take_listener(|number| Listener::new(number, socket, birth, limits, books, supervisor).start());
+            self.take_listener(|number| Listener::new(number, ear, birth, limits, books, supervisor).start());
         Ok(Listening {
-            address,
+            place,
             suspend: listener.clone().recipient(),
             resume: listener.clone().recipient(),
             end: listener.recipient(),
@@ -151,8 +249,8 @@ fn bind(address: SocketAddr, backlog: i32) -> io::Result<StdListener> {
 
 /// A listener that is listening. Dropping this changes nothing: the supervisor owns the listener.
 #[derive(Clone)]
-pub struct Listening {
-    address: SocketAddr,
+pub struct Listening<A = SocketAddr> {
+    place: A,
     suspend: Recipient<Suspend>,
     resume: Recipient<Resume>,
     end: Recipient<EndListening>,
@@ -161,9 +259,19 @@ pub struct Listening {
 impl Listening {
     /// Where it listens: with the port that it was given.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.place
     }
+}
 
+#[cfg(unix)]
+impl Listening<PathBuf> {
+    /// Where it listens. Empty for a socket without a name.
+    pub fn path(&self) -> &Path {
+        &self.place
+    }
+}
+
+impl<A> Listening<A> {
     /// Stops accepting; the socket stays open, and the operating system's backlog fills. Idempotent.
     ///
     /// # Errors
@@ -186,9 +294,9 @@ impl Listening {
     }
 }
 
-impl fmt::Debug for Listening {
+impl<A: fmt::Debug> fmt::Debug for Listening<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Listening").field("place", &self.place).finish_non_exhaustive()
     }
 }
 

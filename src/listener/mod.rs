@@ -2,6 +2,8 @@
 
 mod accept;
 mod listen;
+#[cfg(unix)]
+mod unix;
 
 pub use accept::{Resume, Suspend};
 pub use listen::{Listen, ListenError, Listening};

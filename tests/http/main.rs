@@ -10,6 +10,8 @@ mod servers;
 mod serving;
 mod session;
 mod stage;
+#[cfg(unix)]
+mod unix;
 mod upgrades;
 
 /// Bounds a wait, so that a defect is a failure and not a hang. Nothing is expected to come near it.

@@ -41,15 +41,20 @@ impl Drop for Directory {
     }
 }
 
-struct Server {
+pub struct Server {
     _process: Process,
-    _directory: Directory,
+    directory: Directory,
     port: u16,
 }
 
 impl Server {
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("https://localhost:{}{path}", self.port)
+    }
+
+    /// A file of its own.
+    pub fn path(&self, name: &str) -> String {
+        self.directory.path(name)
     }
 
     async fn script(program: &str, script: &str) -> Self {
@@ -57,7 +62,7 @@ impl Server {
         let script = format!("{}/tests/http/servers/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut process = Process::start(program, [script, directory.path("cert.pem"), directory.path("key.pem")]);
         let port = process.says("listening ").await.trim().parse().unwrap();
-        Server { _process: process, _directory: directory, port }
+        Server { _process: process, directory, port }
     }
 
     async fn node() -> Self {
@@ -73,7 +78,7 @@ impl Server {
         Server::script(python.expect("no Python has aiohttp: run script/setup"), "server.py").await
     }
 
-    async fn nginx() -> Self {
+    pub async fn nginx() -> Self {
         let directory = Directory::new();
         directory.write("large.bin", vec![b'a'; 8 << 20]);
         directory.write("text.txt", "to be or not to be, ".repeat(1000));
@@ -87,7 +92,7 @@ impl Server {
         directory.write("nginx.conf", config);
         let mut process = Process::start("nginx", ["-c", &directory.path("nginx.conf")]);
         process.says("start worker process ").await;
-        Server { _process: process, _directory: directory, port }
+        Server { _process: process, directory, port }
     }
 
     async fn s_server() -> Self {
@@ -96,7 +101,7 @@ impl Server {
         let arguments = ["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", &cert, "-key", &key];
         let mut process = Process::start("openssl", arguments);
         let port = process.says("ACCEPT 127.0.0.1:").await.trim().parse().unwrap();
-        Server { _process: process, _directory: directory, port }
+        Server { _process: process, directory, port }
     }
 }
 
