@@ -56,6 +56,7 @@
 //! | `metrics` | no | through the [`metrics`](https://docs.rs/metrics) facade: the gauge `exeunt_connections` by role and phase; the counters `exeunt_connections_admitted_total` and `…_connected_total` by role, `…_refused_total` by refusal, `…_lost_total` by role, phase and reason, `exeunt_bytes_total` by direction; the histogram `exeunt_connection_age_seconds` by role and reason |
 //! | `proxy` | no | `Connect::proxy`: HTTP proxies by CONNECT, over TLS too; with `http`, `http::SessionBuilder::proxy` |
 //! | `socks` | no | `proxy`, and SOCKS5 |
+//! | `hickory` | no | `HickoryResolver`: DNS with the records' own time to live, for a [`CachedResolver`] |
 //! | `http` | no | `proxy`, and HTTP/1.1 over supervised connections: the session and the server of the module `http` |
 //! | `json` | no | `http`, and JSON bodies: `http::Body::json`, `http::Response::json` |
 //! | `charset` | no | `http`, and text in the charset that its peer names; without it UTF-8 and US-ASCII, and an error for all others |
@@ -103,7 +104,11 @@ pub use connection::{
     Parked, PauseReading, Protocol, ProtocolError, Reply, ResumeReading, StreamError, Streamed, SupervisedStream,
     Write, WriteError,
 };
-pub use dial::{DialOptions, Keepalive, Resolver, StaticResolver, SystemResolver, Target, TargetError};
+#[cfg(feature = "hickory")]
+pub use dial::HickoryResolver;
+pub use dial::{
+    CachedResolver, DialOptions, Keepalive, Resolved, Resolver, StaticResolver, SystemResolver, Target, TargetError,
+};
 #[cfg(feature = "proxy")]
 pub use dial::{Proxies, Proxy, ProxyError};
 pub use fate::{

@@ -40,7 +40,8 @@ fn fetch() -> Result<ExitCode, Early> {
     let run = Run::new(supervisor).ledger(move |ledger| last.ledger(ledger));
     Ok(run.run(|supervisor| async move {
         let limits = Limits { total: options.at_a_time, ..Limits::default() };
-        let mut session = Session::builder().tls(&tls).limits(limits).linger(options.plan.linger);
+        let session = Session::builder().tls(&tls).limits(limits).linger(options.plan.linger);
+        let mut session = options.way(session);
         if let Some(total) = options.timeout {
             session = session.timeout(total);
         }

@@ -3,8 +3,8 @@
 use std::{error::Error, time::Duration};
 
 use exeunt::{
-    ClientTls, StopPlan,
-    http::{Body, RequestBuilder, Session},
+    ClientTls, Proxies, StopPlan,
+    http::{Body, RequestBuilder, Session, SessionBuilder},
 };
 use futures_util::stream;
 use tokio::io::AsyncReadExt;
@@ -28,6 +28,10 @@ throws the bodies away, and prints how long it took.
   -n N             so many requests, over the URLs in turn
   -c C             so many at a time (default 1)
   --redirects N    follow so many redirects (default 10)
+  --proxy URL      by this proxy: http, https, socks5; user:password@ before its host
+  --proxy-env      by the proxies that the environment names (http_proxy and so on)
+  --noproxy LIST   no proxy for these, as in no_proxy: example.com, 10.0.0.0/8, *
+  --unix PATH      to the Unix-domain socket at this path, whatever the URL's host
   --ca FILE        trust the certificates in this PEM file (default: the system's)
   --insecure       accept any certificate: anyone on the way can read and change everything
   --timeout S      seconds for each request, its body included (default: no limit)
@@ -51,11 +55,19 @@ pub struct Options {
     pub repeat: Option<u64>,
     pub at_a_time: usize,
     pub redirects: Option<usize>,
+    way: Way,
     ca: Option<String>,
     insecure: bool,
     pub timeout: Option<Duration>,
     pub plan: StopPlan,
     pub json: bool,
+}
+
+/// By which way the requests go.
+#[derive(Default)]
+struct Way {
+    proxies: Option<Proxies>,
+    unix: Option<String>,
 }
 
 /// What `-d` gave.
@@ -81,12 +93,14 @@ impl Options {
             repeat: None,
             at_a_time: 1,
             redirects: None,
+            way: Way::default(),
             ca: None,
             insecure: false,
             timeout: None,
             plan: StopPlan::new(),
             json: false,
         };
+        let mut no_proxy = None;
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -109,6 +123,12 @@ impl Options {
                 Short('n') => options.repeat = Some(command::number(&mut parser, "-n", 1..=1_000_000_000)?),
                 Short('c') => options.at_a_time = command::number(&mut parser, "-c", 1..=20_000)?,
                 Long("redirects") => options.redirects = Some(command::number(&mut parser, "--redirects", 0..=1000)?),
+                Long("proxy") => {
+                    options.way.proxies = Some(Proxies::all(command::text(&mut parser, "--proxy")?.parse()?));
+                }
+                Long("proxy-env") => options.way.proxies = Some(Proxies::from_env()?),
+                Long("noproxy") => no_proxy = Some(command::text(&mut parser, "--noproxy")?),
+                Long("unix") => options.way.unix = Some(command::text(&mut parser, "--unix")?),
                 Long("ca") => options.ca = Some(command::text(&mut parser, "--ca")?),
                 Long("insecure") => options.insecure = true,
                 Long("timeout") => {
@@ -127,6 +147,12 @@ impl Options {
         if options.insecure && options.ca.is_some() {
             return Err(Early::wrong("--ca and --insecure exclude each other"));
         }
+        if options.way.proxies.is_some() && options.way.unix.is_some() {
+            return Err(Early::wrong("--unix excludes --proxy and --proxy-env"));
+        }
+        if let Some(list) = no_proxy {
+            options.way.proxies = options.way.proxies.map(|proxies| proxies.no_proxy(&list));
+        }
         if options.repeat.is_some() && options.output.is_some() {
             return Err(Early::wrong("-n throws the bodies away: it excludes -o"));
         }
@@ -144,6 +170,16 @@ impl Options {
             None if self.insecure => builder.dangerously_accept_any_certificate().build()?,
             None => builder.build()?,
         })
+    }
+
+    /// The session, with the way that its requests are to go.
+    pub fn way(&self, session: SessionBuilder) -> SessionBuilder {
+        match (&self.way.proxies, &self.way.unix) {
+            (Some(proxies), _) => session.proxies(proxies.clone()),
+            #[cfg(unix)]
+            (None, Some(path)) => session.unix_socket(path),
+            _ => session,
+        }
     }
 
     /// The request, ready to be sent.

@@ -31,7 +31,9 @@ pub(crate) use options::tune;
 pub use options::{DialOptions, Keepalive};
 #[cfg(feature = "proxy")]
 pub use proxy::{Proxies, Proxy, ProxyError};
-pub use resolve::{Resolver, StaticResolver, SystemResolver};
+#[cfg(feature = "hickory")]
+pub use resolve::HickoryResolver;
+pub use resolve::{CachedResolver, Resolved, Resolver, StaticResolver, SystemResolver};
 pub(crate) use route::Route;
 pub use target::{Target, TargetError};
 #[cfg(all(unix, feature = "http"))]

@@ -1,14 +1,24 @@
 //! From a name to its addresses.
 
+mod cached;
+#[cfg(feature = "hickory")]
+mod hickory;
+mod known;
+
 use std::{
     collections::HashMap,
     fmt, io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 use tokio::sync::{Semaphore, oneshot};
+
+pub use cached::CachedResolver;
+#[cfg(feature = "hickory")]
+pub use hickory::HickoryResolver;
 
 /// Finds the addresses of a host.
 ///
@@ -23,11 +33,33 @@ pub trait Resolver: Send + Sync + 'static {
     /// Whatever kept it from an answer: its words become the message of [`DialFailure::Resolve`](crate::DialFailure::Resolve). The name has no address:
     /// [`io::ErrorKind::NotFound`], or an empty list, which is told in the same way.
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+    /// The same for one who remembers: a [`CachedResolver`]. To be implemented by a resolver that knows how long its answers are good; by default it does not.
+    ///
+    /// # Errors
+    /// As [`resolve`](Resolver::resolve).
+    fn lookup(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Resolved>> {
+        let addresses = self.resolve(host, port);
+        async move { Ok(Resolved { addresses: addresses.await?, ttl: None }) }.boxed()
+    }
+}
+
+/// The addresses of a host, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// As [`Resolver::resolve`] answers them.
+    pub addresses: Vec<SocketAddr>,
+    /// How long they are good: the least time to live of the records. `None`: the resolver does not know.
+    pub ttl: Option<Duration>,
 }
 
 impl<R: Resolver + ?Sized> Resolver for Arc<R> {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
         (**self).resolve(host, port)
+    }
+
+    fn lookup(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Resolved>> {
+        (**self).lookup(host, port)
     }
 }
 
@@ -131,6 +163,18 @@ impl Resolver for StaticResolver {
         match &self.otherwise {
             Some(resolver) => resolver.resolve(host, port),
             None => future::ready(Err(io::Error::new(io::ErrorKind::NotFound, "no address is pinned for it"))).boxed(),
+        }
+    }
+
+    fn lookup(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Resolved>> {
+        match &self.otherwise {
+            Some(resolver) if literal(host, port).is_none() && !self.hosts.contains_key(&key(host)) => {
+                resolver.lookup(host, port)
+            }
+            _ => {
+                let addresses = self.resolve(host, port);
+                async move { Ok(Resolved { addresses: addresses.await?, ttl: None }) }.boxed()
+            }
         }
     }
 }
