@@ -63,6 +63,9 @@
 //! | `compression` | no | `gzip`, `deflate`, `brotli` and `zstd`, of which each is a feature, too: `http`, and responses in this encoding are decoded, up to a limit |
 //! | `tower` | no | `http`, and `http::serve_tower` |
 //! | `hyper-util` | no | `http::Connector`: hyper-util's legacy client on supervised connections |
+//! | `cookies` | no | `http`, and `http::CookieJar` for the session |
+//! | `multipart` | no | `http`, and forms of parts: `http::Form` to send, `http::Multipart` to read |
+//! | `digest` | no | `http`, and digest authorization of requests |
 //! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |

@@ -1,5 +1,7 @@
 //! What is sent.
 
+#[cfg(feature = "multipart")]
+use std::collections::VecDeque;
 use std::{
     borrow::Borrow,
     fmt,
@@ -33,7 +35,7 @@ pub struct Body {
     kind: Kind,
     /// Holds the body back until the peer has said 100.
     gate: Option<Gate>,
-    content_type: Option<&'static str>,
+    content_type: Option<HeaderValue>,
 }
 
 #[derive(Default)]
@@ -41,6 +43,9 @@ enum Kind {
     #[default]
     Empty,
     Bytes(Bytes),
+    /// Pieces of bytes, one after the other.
+    #[cfg(feature = "multipart")]
+    Many(VecDeque<Bytes>),
     Streamed(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -79,7 +84,7 @@ impl Body {
     #[cfg(feature = "json")]
     pub fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         let body = Body::from(serde_json::to_vec(value)?);
-        Ok(Body { content_type: Some("application/json"), ..body })
+        Ok(Body { content_type: Some(HeaderValue::from_static("application/json")), ..body })
     }
 
     /// These pairs as the fields of a form (`application/x-www-form-urlencoded`).
@@ -96,12 +101,12 @@ impl Body {
         V: AsRef<str>,
     {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        Body { content_type: Some("application/x-www-form-urlencoded"), ..Body::from(form) }
+        Body { content_type: Some(HeaderValue::from_static("application/x-www-form-urlencoded")), ..Body::from(form) }
     }
 
-    /// The `Content-Type` that goes with it, if it is a form or JSON: for whoever makes the head, since an [`Exchange`](super::Exchange) goes out as it is.
+    /// The `Content-Type` that goes with it, if it is a form, `multipart/form-data` or JSON: for whoever makes the head, since an [`Exchange`](super::Exchange) goes out as it is.
     pub fn content_type(&self) -> Option<HeaderValue> {
-        self.content_type.map(HeaderValue::from_static)
+        self.content_type.clone()
     }
 
     /// The same again, if it is nothing or bytes. A stream is there once.
@@ -109,9 +114,35 @@ impl Body {
         let kind = match &self.kind {
             Kind::Empty => Kind::Empty,
             Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
+            #[cfg(feature = "multipart")]
+            Kind::Many(pieces) => Kind::Many(pieces.clone()),
             Kind::Streamed(_) => return None,
         };
-        Some(Body { kind, gate: None, content_type: self.content_type })
+        Some(Body { kind, gate: None, content_type: self.content_type.clone() })
+    }
+
+    /// These pieces, one after the other.
+    #[cfg(feature = "multipart")]
+    pub(super) fn many(pieces: VecDeque<Bytes>) -> Self {
+        Body { kind: Kind::Many(pieces), ..Body::default() }
+    }
+
+    #[cfg(feature = "multipart")]
+    pub(super) fn with_content_type(mut self, content_type: HeaderValue) -> Self {
+        self.content_type = Some(content_type);
+        self
+    }
+
+    /// What it is, if it is of one piece.
+    #[cfg(feature = "digest")]
+    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Empty => Some(&[]),
+            Kind::Bytes(bytes) => Some(bytes),
+            #[cfg(feature = "multipart")]
+            Kind::Many(_) => None,
+            Kind::Streamed(_) => None,
+        }
     }
 
     pub(super) fn hold_back(&mut self, gate: Gate) {
@@ -135,6 +166,8 @@ impl http_body::Body for Body {
                 self.kind = Kind::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            #[cfg(feature = "multipart")]
+            Kind::Many(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
             Kind::Streamed(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -143,6 +176,8 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
+            #[cfg(feature = "multipart")]
+            Kind::Many(pieces) => pieces.is_empty(),
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -151,6 +186,8 @@ impl http_body::Body for Body {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            #[cfg(feature = "multipart")]
+            Kind::Many(pieces) => SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum()),
             Kind::Streamed(body) => body.size_hint(),
         }
     }
@@ -161,6 +198,8 @@ impl fmt::Debug for Body {
         match &self.kind {
             Kind::Empty => f.write_str("Body::empty"),
             Kind::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            #[cfg(feature = "multipart")]
+            Kind::Many(pieces) => write!(f, "Body({} bytes)", pieces.iter().map(Bytes::len).sum::<usize>()),
             Kind::Streamed(_) => f.write_str("Body::stream"),
         }
     }

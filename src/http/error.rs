@@ -50,6 +50,9 @@ pub enum ErrorKind {
     Response(BodyError),
     /// A redirect that was not followed.
     Redirect(RedirectError),
+    /// The caller's: the peer asks for digest authorization, and so for the request once more, whose body is a stream and was sent already. Send bytes; or a request without a body first, after which the session answers unasked.
+    #[cfg(feature = "digest")]
+    Unrepeatable,
 }
 
 /// The deadlines of a request.
@@ -181,6 +184,10 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Body(words) => write!(f, "the request's body failed: {words}"),
             ErrorKind::Response(error) => error.fmt(f),
             ErrorKind::Redirect(error) => error.fmt(f),
+            #[cfg(feature = "digest")]
+            ErrorKind::Unrepeatable => f.write_str(
+                "the peer asks for digest authorization, but the request's body is a stream and was sent already: send bytes, or a request without a body first",
+            ),
         }
     }
 }

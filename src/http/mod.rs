@@ -12,6 +12,8 @@ mod charset;
 mod client;
 #[cfg(feature = "hyper-util")]
 mod connector;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod decode;
 mod decoded;
 #[cfg(feature = "_decode")]
@@ -20,6 +22,8 @@ mod error;
 mod exchange;
 mod expect;
 mod incoming;
+#[cfg(feature = "multipart")]
+mod multipart;
 #[cfg(feature = "hyper-util")]
 mod pooled;
 mod response;
@@ -35,11 +39,15 @@ pub use body::{Body, BoxError};
 pub use client::HttpClient;
 #[cfg(feature = "hyper-util")]
 pub use connector::{Connector, ConnectorError};
+#[cfg(feature = "cookies")]
+pub use cookies::{Cookie, CookieError, CookieJar};
 pub(crate) use decode::accept_encoding;
 pub use decoded::{BodyEnd, DecodedBody};
 pub use error::{Deadline, Error, ErrorKind, RedirectError};
 pub use exchange::{Exchange, ExchangeError};
 pub use incoming::{BodyDeadline, BodyError, ResponseBody};
+#[cfg(feature = "multipart")]
+pub use multipart::{Field, Form, Multipart, MultipartError, MultipartLimits, Part};
 #[cfg(feature = "hyper-util")]
 pub use pooled::HttpStream;
 pub(crate) use response::ResponseContext;

@@ -250,6 +250,75 @@ async fn node_serves_what_is_asked() {
     scene.exeunt().await;
 }
 
+/// A form with a file and a stream, as aiohttp reads it.
+#[cfg(feature = "multipart")]
+#[actix::test]
+async fn aiohttp_reads_a_form() {
+    use exeunt::http::{Form, Part};
+    let server = Server::aiohttp().await;
+    let scene = Scene::new();
+    let pieces = stream::iter((0..1000).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1000]))));
+    let form = Form::new()
+        .text("grüße", "aus der Ferne")
+        .part("file", Part::bytes("png").file_name("a \"ü\".png").content_type("image/png".parse().unwrap()))
+        .part("stream", Part::stream(pieces).file_name("s"));
+    let response = scene.session.post(&server.url("/form")).multipart(form).send().await.unwrap();
+    let expected = [
+        "grüße None None 13",
+        // It does not undo what browsers do.
+        "file a %22ü%22.png image/png 3",
+        "stream s application/octet-stream 1000000",
+    ];
+    assert_eq!(response.text().await.unwrap(), expected.join("\n"));
+    scene.exeunt().await;
+}
+
+/// A login as it is everywhere: a cookie, a redirect, and the cookie is there.
+#[cfg(feature = "cookies")]
+#[actix::test]
+async fn aiohttp_gets_its_cookies_back() {
+    let server = Server::aiohttp().await;
+    let jar = exeunt::http::CookieJar::new();
+    let scene = Scene::with(|session| session.cookies(&jar));
+    let response = scene.session.get(&server.url("/login")).send().await.unwrap();
+    assert_eq!(response.uri().path(), "/cookies");
+    assert_eq!(response.text().await.unwrap(), "session=a b");
+    assert_eq!(jar.list().len(), 2);
+    scene.exeunt().await;
+}
+
+/// lighttpd's digest authorization: by MD5 and by SHA-256, right and wrong, and its nonce used again.
+#[cfg(feature = "digest")]
+#[actix::test]
+async fn lighttpd_is_answered_by_digest() {
+    let directory = Directory::new();
+    directory.write("users", "user:pass\n");
+    for name in ["md5", "sha"] {
+        std::fs::create_dir(directory.0.join(name)).unwrap();
+        directory.write(&format!("{name}/secret"), "told");
+    }
+    // As nginx, it does not say which port it was given.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = include_str!("servers/lighttpd.conf").replace("DIRECTORY", directory.0.to_str().unwrap());
+    directory.write("lighttpd.conf", config.replace("PORT", &port.to_string()));
+    let mut process = Process::start("lighttpd", ["-D", "-f", &directory.path("lighttpd.conf")]);
+    process.says("server started").await;
+    let scene = Scene::new();
+    for path in ["md5", "sha"] {
+        let url = format!("http://127.0.0.1:{port}/{path}/secret?a=b");
+        for _ in 0..3 {
+            let response = scene.session.get(&url).digest_auth("user", "pass").send().await.unwrap();
+            assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (200, "told"), "{path}");
+        }
+        let refused = scene.session.get(&url).digest_auth("user", "wrong").send().await.unwrap();
+        assert_eq!(refused.status(), 401, "{path}");
+        refused.bytes().await.unwrap();
+        let again = scene.session.get(&url).digest_auth("user", "pass").send().await.unwrap();
+        assert_eq!(again.text().await.unwrap(), "told", "{path}");
+    }
+    scene.exeunt().await;
+}
+
 /// A body that only the close ends, from a server that says close_notify.
 #[actix::test]
 async fn s_server_ends_its_page_by_close() {

@@ -2,6 +2,8 @@
 
 mod draining;
 mod ending;
+#[cfg(feature = "multipart")]
+mod forms;
 mod limits;
 mod programs;
 mod requests;

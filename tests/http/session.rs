@@ -2,7 +2,13 @@
 
 mod basics;
 mod bodies;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(feature = "digest")]
+mod digest;
 mod faults;
+#[cfg(feature = "multipart")]
+mod forms;
 mod pooling;
 mod redirects;
 mod stopping;

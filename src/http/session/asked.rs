@@ -42,6 +42,8 @@ pub(super) struct Settings {
     pub(super) via: Option<Via>,
     /// It asks for an `Upgrade`.
     pub(super) leaves_http: bool,
+    #[cfg(feature = "digest")]
+    pub(super) digest: Option<super::digest::Digest>,
 }
 
 impl Settings {

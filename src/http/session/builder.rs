@@ -46,6 +46,8 @@ impl Default for SessionBuilder {
                 decode: true,
                 most_decoded: None,
                 hooks: None,
+                #[cfg(feature = "cookies")]
+                cookies: None,
             },
             wrong: None,
         }
@@ -185,6 +187,23 @@ impl SessionBuilder {
     /// Who is told what happens.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
         self.config.hooks = Some(Arc::new(hooks));
+        self
+    }
+
+    /// Keeps cookies in this jar and sends them where they belong, through redirects, too: see [`CookieJar`](crate::http::CookieJar). A request that brings a `Cookie` header of its own is sent with that alone. Default: none are kept.
+    ///
+    /// ```no_run
+    /// # fn example(supervisor: actix::Addr<exeunt::Supervisor>) -> Result<(), exeunt::http::Error> {
+    /// use exeunt::http::{CookieJar, Session};
+    ///
+    /// let jar = CookieJar::new();
+    /// let session = Session::builder().cookies(&jar).start(&supervisor)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, jar: &crate::http::CookieJar) -> Self {
+        self.config.cookies = Some(jar.clone());
         self
     }
 

@@ -93,4 +93,6 @@ pub(super) struct Config {
     pub(super) decode: bool,
     pub(super) most_decoded: Option<u64>,
     pub(super) hooks: Option<Arc<dyn Hooks>>,
+    #[cfg(feature = "cookies")]
+    pub(super) cookies: Option<crate::http::CookieJar>,
 }

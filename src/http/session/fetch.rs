@@ -63,6 +63,18 @@ macro_rules! setters {
             self
         }
 
+        /// This form as `multipart/form-data`, with a `Content-Length` if every part has one.
+        #[cfg(feature = "multipart")]
+        pub fn multipart(mut self, form: crate::http::Form) -> Self {
+            let body = Body::from(form);
+            if let Some(content_type) = body.content_type() {
+                // Only the form knows its boundary.
+                self.parts.headers.insert(http::header::CONTENT_TYPE, content_type);
+            }
+            self.parts.body = body;
+            self
+        }
+
         /// This as JSON.
         #[cfg(feature = "json")]
         pub fn json(mut self, value: &(impl serde::Serialize + ?Sized)) -> Self {
@@ -82,6 +94,18 @@ macro_rules! setters {
         /// Bearer authorization: RFC 6750. It is not shown to another origin in a redirect, nor in logs.
         pub fn bearer_auth(mut self, token: &str) -> Self {
             self.parts.authorize(format!("Bearer {token}"));
+            self
+        }
+
+        /// Digest authorization: RFC 7616, by SHA-256, SHA-512/256 or, where nothing better is offered, MD5. A 401 that asks for it is answered by asking again, and so the body is needed again: bytes, or nothing
+        /// ([`ErrorKind::Unrepeatable`](crate::http::ErrorKind::Unrepeatable)). From then on the session's requests of this user to the same origin answer unasked, with a count that goes up, and a nonce that has gone stale is replaced.
+        /// A 401 that comes all the same is the response. It is never shown to another origin in a redirect, nor in logs. A user and a password in the URL are not sent when this is there.
+        #[cfg(feature = "digest")]
+        pub fn digest_auth(mut self, user: &str, password: &str) -> Self {
+            match crate::http::session::digest::Digest::new(user, password) {
+                Ok(digest) => self.parts.settings.digest = Some(digest),
+                Err(words) => self.parts.complain(words),
+            }
             self
         }
 

@@ -1,5 +1,9 @@
 //! The way of a request: checkout, exchange, and again where that is right.
 
+mod follow;
+#[cfg(any(feature = "cookies", feature = "digest"))]
+mod known;
+
 use http::{
     HeaderMap, Method, Request, Response as HttpResponse, Uri,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE, UPGRADE},
@@ -20,8 +24,7 @@ use super::{
 use crate::{
     fate::ConnectionId,
     http::{
-        Body, BodyEnd, Deadline, Error, ErrorKind, Exchange, ExchangeError, RedirectError, Response, ResponseBody,
-        ResponseContext, error::WithoutSecrets,
+        Body, BodyEnd, Deadline, Error, ErrorKind, Exchange, ExchangeError, Response, ResponseBody, ResponseContext,
     },
 };
 
@@ -141,32 +144,6 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Turns to where the response leads.
-    fn follow(&mut self, most: usize, response: &HttpResponse<ResponseBody>) -> Result<(), Error> {
-        let refuse = |error| Error::new(ErrorKind::Redirect(error));
-        let to = redirect::target(&self.uri, response.headers()).map_err(refuse)?;
-        let (method, keeps_body) = redirect::method(response.status(), &self.method);
-        if self.history.len() >= most {
-            return Err(refuse(RedirectError::TooMany(most)));
-        }
-        if keeps_body && self.body.is_none() {
-            return Err(refuse(RedirectError::BodyGone));
-        }
-        self.shared().hooks(|hooks| hooks.redirect(self.moment(None), response.status(), &to));
-        let from = (std::mem::replace(&mut self.method, method), std::mem::replace(&mut self.uri, to));
-        self.history.push(from);
-        if self.history.iter().any(|(method, uri)| *method == self.method && *uri == self.uri) {
-            return Err(refuse(RedirectError::Loop(WithoutSecrets(&self.uri).to_string())));
-        }
-        let key = self.shared().key(&self.uri, &self.settings)?;
-        redirect::strip(&mut self.headers, keeps_body, key.same_origin(&self.key));
-        self.key = key;
-        if !keeps_body {
-            self.body = Some(Body::empty());
-        }
-        Ok(())
-    }
-
     /// A response, after as many attempts as it is worth.
     async fn answer(&mut self) -> Result<Answered, Error> {
         let session = self.session;
@@ -175,6 +152,8 @@ impl<'a> Way<'a> {
         let result = loop {
             let (error, pause) = match self.attempt().await {
                 Attempt::Gone => continue,
+                #[cfg(feature = "digest")]
+                Attempt::Answered(answered) if self.is_challenged(&answered.response)? => continue,
                 Attempt::Answered(answered) => {
                     let (status, headers) = (answered.response.status(), answered.response.headers());
                     match policy.after_status(&self.method, status, headers, done).filter(|_| self.body.is_some()) {
@@ -228,6 +207,8 @@ impl<'a> Way<'a> {
         shared.hooks(|hooks| hooks.sent(self.moment(Some(connection))));
         let kind = match self.exchange(&mut lease, request).await {
             Ok(response) => {
+                #[cfg(any(feature = "cookies", feature = "digest"))]
+                self.learn(&response);
                 shared.hooks(|hooks| hooks.first_byte(self.moment(Some(connection)), response.status()));
                 let peer = lease.client.handle.peer().address;
                 return Attempt::Answered(Answered { response, connection, peer, reused });
@@ -311,6 +292,8 @@ impl<'a> Way<'a> {
                 self.key.absolute(path)?
             }
         };
+        #[cfg(any(feature = "cookies", feature = "digest"))]
+        self.add_known(&mut request);
         if !self.headers.contains_key(HOST)
             && let Some(host) = self.key.host_header()
         {

@@ -15,6 +15,8 @@ mod actor;
 mod asked;
 mod builder;
 mod config;
+#[cfg(feature = "digest")]
+mod digest;
 mod fetch;
 mod flow;
 mod hooks;

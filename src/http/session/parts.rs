@@ -79,7 +79,11 @@ impl Parts {
         if !user.is_empty() || password.is_some() {
             // Both are in the header from here on, and so in no log. Only a URL without a host refuses.
             let _ = (url.set_username(""), url.set_password(None));
-            if !self.headers.contains_key(AUTHORIZATION) {
+            #[cfg(feature = "digest")]
+            let digest = self.settings.digest.is_some();
+            #[cfg(not(feature = "digest"))]
+            let digest = false;
+            if !digest && !self.headers.contains_key(AUTHORIZATION) {
                 self.basic(&user, password.as_deref().unwrap_or_default());
             }
         }

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     actor: OnceLock<WeakAddr<SessionActor>>,
     requests: AtomicU64,
     pub(super) last_key: Mutex<Option<Key>>,
+    #[cfg(feature = "digest")]
+    pub(super) challenges: super::digest::Challenges,
 }
 
 /// Whoever waits for a connection.
@@ -80,6 +82,8 @@ impl Shared {
             actor: OnceLock::new(),
             requests: AtomicU64::new(0),
             last_key: Mutex::default(),
+            #[cfg(feature = "digest")]
+            challenges: super::digest::Challenges::default(),
         })
     }
 

@@ -28,6 +28,24 @@ async def compressed(request):
     return response
 
 
+async def form(request):
+    said = []
+    async for part in await request.multipart():
+        said.append(f"{part.name} {part.filename} {part.headers.get('content-type')} {len(await part.read())}")
+    return web.Response(text="\n".join(said))
+
+
+async def login(_):
+    response = web.HTTPFound("/cookies")
+    response.set_cookie("session", "a b", httponly=True, secure=True)
+    response.set_cookie("elsewhere", "1", path="/elsewhere")
+    raise response
+
+
+async def cookies(request):
+    return web.Response(text=" ".join(f"{name}={value}" for name, value in request.cookies.items()))
+
+
 async def redirect(_):
     raise web.HTTPTemporaryRedirect("/echo")
 
@@ -80,9 +98,12 @@ async def main():
         "/truncated": truncated,
         "/aborted": aborted,
         "/never": never,
+        "/login": login,
+        "/cookies": cookies,
     }.items():
         app.router.add_get(path, handler)
     app.router.add_route("*", "/echo", echo)
+    app.router.add_post("/form", form)
     app.router.add_route("*", "/redirect", redirect)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[1], sys.argv[2])
