@@ -239,6 +239,9 @@ def fetch(debug, work):
         with Program(debug / "hyper_client", url + "/bytes/100", "--ca", ca, "--requests", "6", "--at-a-time", "3", cwd=work) as client:
             client.ends()
 
+        with Program(debug / "awc_client", url + "/bytes/100", "--ca", ca, "--requests", "6", "--at-a-time", "3", cwd=work) as client:
+            client.ends()
+
         server.process.send_signal(signal.SIGTERM)
         server.ends()
     with Program(debug / "fetch", url, "--ca", ca, "--json", cwd=work) as nobody:

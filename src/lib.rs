@@ -66,6 +66,7 @@
 //! | `cookies` | no | `http`, and `http::CookieJar` for the session |
 //! | `multipart` | no | `http`, and forms of parts: `http::Form` to send, `http::Multipart` to read |
 //! | `digest` | no | `http`, and digest authorization of requests |
+//! | `awc` | no | the module `awc`: the connections of awc's client, supervised |
 //! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |
@@ -90,6 +91,9 @@ mod listener;
 
 #[cfg(feature = "http")]
 pub mod http;
+
+#[cfg(feature = "awc")]
+pub mod awc;
 
 mod system;
 

@@ -1,51 +1,50 @@
 //! hyper-util's legacy client on supervised connections, against hyper's own server on real sockets: what a stop does to its pool.
 
-use std::{convert::Infallible, error::Error, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+#[path = "common/gated.rs"]
+mod gated;
+
+use std::{error::Error, ops::Deref, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr};
 use bytes::Bytes;
 use exeunt::{
     ClientTls, ConnectionId, Ledger, Phase, Reason, Roll, Stop, StopPlan, StreamError, Supervisor, Verdict,
     http::{Connector, ConnectorError},
-    tls::SelfSigned,
 };
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::future::join_all;
+use gated::Gated;
 use http::{Request, Response, Uri, Version};
-use http_body_util::{BodyExt, Empty, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{
-    body::{Frame, Incoming},
-    service::service_fn,
-};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, Error as ClientError},
-    rt::{TokioExecutor, TokioIo},
+    rt::TokioExecutor,
 };
-use openssl::ssl::{AlpnError, Ssl, SslAcceptor, SslMethod, select_next_proto};
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_openssl::SslStream;
 
 /// No stop of these tests may need its drain.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A server, and the gate before which `/head` has sent nothing and `/body` half of its body.
 struct Stage {
     supervisor: Addr<Supervisor>,
     tls: ClientTls,
-    address: SocketAddr,
-    gate: Arc<Semaphore>,
+    server: Gated,
+}
+
+impl Deref for Stage {
+    type Target = Gated;
+
+    fn deref(&self) -> &Gated {
+        &self.server
+    }
 }
 
 type Pool = Client<Connector, Empty<Bytes>>;
 
 impl Stage {
     async fn new() -> Self {
-        let signed = exeunt::tls::self_signed(&["localhost", "127.0.0.1"]).unwrap();
-        let tls = ClientTls::builder().trust_pem(&signed.ca_pem).build().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let gate = Arc::new(Semaphore::new(0));
-        tokio::spawn(serve(listener, acceptor(&signed), gate.clone()));
-        Stage { supervisor: Supervisor::new().start(), tls, address, gate }
+        let server = Gated::start().await;
+        let tls = ClientTls::builder().trust_pem(&server.signed.ca_pem).build().unwrap();
+        Stage { supervisor: Supervisor::new().start(), tls, server }
     }
 
     fn connector(&self) -> Connector {
@@ -72,66 +71,6 @@ async fn stop(supervisor: Addr<Supervisor>, drain: Duration) -> Arc<Ledger> {
     let stop = supervisor.send(Stop::by(StopPlan::new().drain(drain).linger(Duration::from_secs(10))));
     // Not a measure but a watchdog: a minute is neither the drain nor anything else here.
     tokio::time::timeout(Duration::from_secs(60), stop).await.expect("the drain is not waited for").unwrap()
-}
-
-fn acceptor(signed: &SelfSigned) -> SslAcceptor {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
-    let certificate = openssl::x509::X509::from_pem(signed.certificate_pem.as_bytes()).unwrap();
-    let key = openssl::pkey::PKey::private_key_from_pem(signed.key_pem.as_bytes()).unwrap();
-    builder.set_certificate(&certificate).unwrap();
-    builder.set_private_key(&key).unwrap();
-    builder.set_alpn_select_callback(|_, offered| {
-        select_next_proto(b"\x02h2\x08http/1.1", offered).ok_or(AlpnError::NOACK)
-    });
-    builder.build()
-}
-
-/// Serves HTTP on each connection; without TLS when the first byte is not a handshake's.
-async fn serve(listener: TcpListener, acceptor: SslAcceptor, gate: Arc<Semaphore>) {
-    while let Ok((socket, _)) = listener.accept().await {
-        let (ssl, gate) = (Ssl::new(acceptor.context()).unwrap(), gate.clone());
-        tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, gate.clone()));
-            let mut first = [0];
-            socket.peek(&mut first).await.unwrap();
-            if first != [0x16] {
-                let _ =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
-                return;
-            }
-            let mut stream = SslStream::new(ssl, socket).unwrap();
-            Pin::new(&mut stream).accept().await.unwrap();
-            let http2 = stream.ssl().selected_alpn_protocol() == Some(b"h2");
-            let io = TokioIo::new(stream);
-            let _ = match http2 {
-                true => {
-                    hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
-                }
-                false => hyper::server::conn::http1::Builder::new().serve_connection(io, service).await,
-            };
-        });
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    gate: Arc<Semaphore>,
-) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
-    let (head, body) = (request.uri().path() == "/head", request.uri().path() == "/body");
-    let wait = move |waits: bool, bytes: &'static str| {
-        let gate = gate.clone();
-        async move {
-            if waits {
-                gate.acquire().await.unwrap().forget();
-            }
-            Ok(Frame::data(Bytes::from_static(bytes.as_bytes())))
-        }
-    };
-    let _ = wait(head, "").await;
-    // A streamed body, and so a chunked one.
-    let parts = vec![(false, "first, "), (body, "second")];
-    let parts = stream::iter(parts).then(move |(waits, bytes): (bool, &'static str)| wait(waits, bytes));
-    Ok(Response::new(StreamBody::new(parts).boxed_unsync()))
 }
 
 async fn get(client: &Pool, uri: Uri) -> Result<Response<Incoming>, ClientError> {
