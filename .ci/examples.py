@@ -236,6 +236,18 @@ def fetch(debug, work):
             check(json.loads(many.lines[-2])["ok"] == 200, many, "the summary does not say 200")
             check(many.ledger()["connected"] <= 8, many, "more than 8 connections")
 
+        with Program(debug / "fetch", url + "/status/404", "--ca", ca, "-f", cwd=work) as refused:
+            refused.ends(3)
+            check(refused.lines == [], refused, "the body of a refusal is written")
+
+        with Program(debug / "fetch", url + "/delay/20", "--ca", ca, "-n", "1000000", "-c", "4", "--json", cwd=work) as stopped:
+            stopped.wait_for(lambda line: is_event(line, "response"), "a response")
+            stopped.process.send_signal(signal.SIGINT)
+            stopped.ends()
+            summary = json.loads(stopped.lines[-2])
+            check(summary["event"] == "summary" and summary["ok"] > 0 and summary["failed"] == 0, stopped, "no summary of what was done until then")
+            stopped.ledger()
+
         with Program(debug / "hyper_client", url + "/bytes/100", "--ca", ca, "--requests", "6", "--at-a-time", "3", cwd=work) as client:
             client.ends()
 
@@ -279,6 +291,9 @@ def wrong(debug, work):
         ["echo_server", "--port", "65536"],
         ["fetch"],
         ["fetch", "https://localhost/", "-H", "no colon"],
+        ["fetch", "ftp://localhost/"],
+        ["fetch", "localhost:8443"],
+        ["fetch", "https://localhost/", "-d", "@" + missing],
         ["echo_server", "--port", "0", "--cert", missing, "--key", missing],
         ["serve"],
         ["serve", "--port", "0", "--root", missing],

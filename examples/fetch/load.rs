@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     options::Options,
     print::{Answer, Outcome, Printer},
-    summary::Summary,
 };
 
 pub struct Load {
@@ -21,7 +20,6 @@ pub struct Load {
 
 struct Shared {
     left: u64,
-    summary: Summary,
     bar: ProgressBar,
     broken: Option<io::Error>,
 }
@@ -33,18 +31,15 @@ impl Load {
 
     /// How many failed.
     pub async fn run(self, _: &Addr<Supervisor>, requests: u64) -> io::Result<u64> {
-        let began = Instant::now();
-        let shared = RefCell::new(Shared { left: requests, summary: Summary::new(), bar: bar(requests), broken: None });
+        let shared = RefCell::new(Shared { left: requests, bar: bar(requests), broken: None });
         let workers = (self.options.at_a_time as u64).min(requests);
         join_all((0..workers).map(|_| self.work(&shared, requests))).await;
-        let Shared { mut summary, bar, broken, .. } = shared.into_inner();
+        let Shared { bar, broken, .. } = shared.into_inner();
         bar.finish_and_clear();
         if let Some(error) = broken {
             return Err(error);
         }
-        summary.took = began.elapsed();
-        self.printer.summary(&summary)?;
-        Ok(summary.failed)
+        self.printer.summary()
     }
 
     async fn work(&self, shared: &RefCell<Shared>, requests: u64) {
@@ -59,18 +54,11 @@ impl Load {
             };
             let url = &self.options.urls[(number % self.options.urls.len() as u64) as usize];
             let began = Instant::now();
-            let outcome = self.one(url).await;
+            // Refused by a stop, it was never asked, and neither will the others be.
+            let Some(outcome) = self.one(url).await else { return };
             let took = began.elapsed();
             let mut shared = shared.borrow_mut();
-            if self.options.is_good(&outcome) {
-                shared.summary.add(took);
-            } else {
-                shared.summary.failed += 1;
-            }
-            if let Ok(answer) = &outcome {
-                shared.summary.bytes += answer.bytes;
-                shared.summary.reused += u64::from(answer.reused);
-            }
+            self.printer.count(self.options.is_good(&outcome), &outcome, took);
             shared.bar.inc(1);
             if let Err(error) = self.printer.told(&outcome, took) {
                 shared.broken = Some(error);
@@ -78,14 +66,27 @@ impl Load {
         }
     }
 
-    async fn one(&self, url: &str) -> Outcome {
-        let request = self.options.request(&self.session, url).await.map_err(|error| error.to_string())?;
-        let mut response = request.send().await.map_err(|error| error.to_string())?;
+    /// `None`: a stop is under way.
+    async fn one(&self, url: &str) -> Option<Outcome> {
+        let request = match self.options.request(&self.session, url).await {
+            Ok(request) => request,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_stopping() => return None,
+            Err(error) => return Some(Err(error.to_string())),
+        };
         let mut bytes = 0;
-        while let Some(chunk) = response.chunk().await.map_err(|error| format!("{url}: {error}"))? {
-            bytes += chunk.len() as u64;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => bytes += chunk.len() as u64,
+                Ok(None) => break,
+                Err(error) => return Some(Err(format!("{url}: {error}"))),
+            }
         }
-        Ok(Answer { status: response.status(), version: response.version(), reused: response.reused(), bytes })
+        let (status, version, reused) = (response.status(), response.version(), response.reused());
+        Some(Ok(Answer { status, version, reused, bytes }))
     }
 }
 

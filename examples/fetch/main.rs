@@ -91,7 +91,9 @@ async fn one_by_one(session: &Session, options: &Options, printer: &Printer) -> 
                     match response.chunk().await {
                         Ok(Some(chunk)) => {
                             bytes += chunk.len() as u64;
-                            if let Some(output) = &mut output {
+                            if let Some(output) = &mut output
+                                && !options.is_refused(response.status())
+                            {
                                 output.write_all(&chunk).await?;
                             }
                         }

@@ -24,7 +24,7 @@ throws the bodies away, and prints how long it took.
   -H 'K: V'        a header; may be given more than once
   -d BODY|@FILE    the body: this text, or what is in this file
   -o FILE          write the bodies there
-  -f               a response with a status of 400 and above is a failure
+  -f               a response with a status of 400 and above is a failure, and its body not written
   -n N             so many requests, over the URLs in turn
   -c C             so many at a time (default 1)
   --redirects N    follow so many redirects (default 10)
@@ -144,6 +144,18 @@ impl Options {
         if options.urls.is_empty() {
             return Err(Early::wrong("the URL is missing (--help says more)"));
         }
+        let of_http = |url: &String| {
+            ["https://", "http://"].iter().any(|scheme| {
+                url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+                    && url.len() > scheme.len()
+            })
+        };
+        if let Some(url) = options.urls.iter().find(|url| !of_http(url)) {
+            return Err(Early::wrong(format!("{url:?} does not begin with https:// or http://, and a host")));
+        }
+        if let Some(Given::File(file)) = &options.body {
+            std::fs::File::open(file).map_err(|error| Early::wrong(format!("cannot read {file}: {error}")))?;
+        }
         if options.insecure && options.ca.is_some() {
             return Err(Early::wrong("--ca and --insecure exclude each other"));
         }
@@ -205,9 +217,14 @@ impl Options {
     /// Whether it is what was wanted.
     pub fn is_good(&self, outcome: &Outcome) -> bool {
         match outcome {
-            Ok(answer) => !(self.fail && (answer.status.is_client_error() || answer.status.is_server_error())),
+            Ok(answer) => !self.is_refused(answer.status),
             Err(_) => false,
         }
+    }
+
+    /// Whether a response with this status is a failure.
+    pub fn is_refused(&self, status: http::StatusCode) -> bool {
+        self.fail && (status.is_client_error() || status.is_server_error())
     }
 }
 

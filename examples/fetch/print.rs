@@ -1,6 +1,10 @@
 //! What people, or programs, are told.
 
-use std::{io, time::Duration};
+use std::{
+    cell::RefCell,
+    io,
+    time::{Duration, Instant},
+};
 
 use exeunt::Ledger;
 use serde::Serialize;
@@ -25,11 +29,14 @@ pub struct Printer {
     json: bool,
     /// People are told of failures only.
     many: bool,
+    began: Instant,
+    /// `None`: it was told.
+    summary: RefCell<Option<Summary>>,
 }
 
 impl Printer {
     pub fn new(json: bool, many: bool) -> Self {
-        Printer { json, many }
+        Printer { json, many, began: Instant::now(), summary: RefCell::new(many.then(Summary::new)) }
     }
 
     pub fn told(&self, outcome: &Outcome, took: Duration) -> io::Result<()> {
@@ -74,14 +81,36 @@ impl Printer {
         }
     }
 
-    pub fn summary(&self, summary: &Summary) -> io::Result<()> {
+    /// One of many is done.
+    pub fn count(&self, good: bool, outcome: &Outcome, took: Duration) {
+        let mut summary = self.summary.borrow_mut();
+        let Some(summary) = &mut *summary else { return };
+        match good {
+            true => summary.add(took),
+            false => summary.failed += 1,
+        }
+        if let Ok(answer) = outcome {
+            summary.bytes += answer.bytes;
+            summary.reused += u64::from(answer.reused);
+        }
+    }
+
+    /// Tells how the many went. How many failed.
+    pub fn summary(&self) -> io::Result<u64> {
+        let Some(mut summary) = self.summary.take() else { return Ok(0) };
+        summary.took = self.began.elapsed();
+        self.tell(&summary)?;
+        Ok(summary.failed)
+    }
+
+    fn tell(&self, summary: &Summary) -> io::Result<()> {
         #[derive(Serialize)]
         struct Fields {
             ok: u64,
             failed: u64,
-            p50_ms: f64,
-            p99_ms: f64,
-            max_ms: f64,
+            p50_ms: Option<f64>,
+            p99_ms: Option<f64>,
+            max_ms: Option<f64>,
             seconds: f64,
         }
         if !self.json {
@@ -92,15 +121,17 @@ impl Printer {
             Fields {
                 ok: summary.ok,
                 failed: summary.failed,
-                p50_ms: millis(summary.percentile(0.5)),
-                p99_ms: millis(summary.percentile(0.99)),
-                max_ms: millis(summary.percentile(1.0)),
+                p50_ms: summary.percentile(0.5).map(millis),
+                p99_ms: summary.percentile(0.99).map(millis),
+                max_ms: summary.percentile(1.0).map(millis),
                 seconds: summary.took.as_secs_f64(),
             },
         )
     }
 
     pub fn ledger(&self, ledger: &Ledger) {
+        // A stop may be over before whoever asked is told: what was done until then is told all the same.
+        report::told(self.summary().map(drop));
         match self.json {
             true => report::ledger(ledger, true),
             false => command::note(ledger),

@@ -39,17 +39,17 @@ impl Summary {
         self.buckets[(bucket as usize).min(255)] += 1;
     }
 
-    /// No more than this part of them took longer: to a tenth, upwards.
-    pub fn percentile(&self, part: f64) -> Duration {
+    /// No more than this part of them took longer: to a tenth, upwards. `None`: there were none.
+    pub fn percentile(&self, part: f64) -> Option<Duration> {
         let wanted = (self.ok as f64 * part).ceil() as u64;
         let mut seen = 0;
         for (n, count) in self.buckets.iter().enumerate() {
             seen += count;
             if seen >= wanted && seen > 0 {
-                return upper(n).min(self.longest);
+                return Some(upper(n).min(self.longest));
             }
         }
-        Duration::ZERO
+        None
     }
 }
 
@@ -65,17 +65,16 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
         let rate = (self.ok + self.failed) as f64 / seconds.max(1e-9);
-        writeln!(
+        write!(
             f,
             "{} ok, {} failed in {seconds:.2} s: {rate:.0} a second, {} bytes, {} over a connection that had served before",
             self.ok, self.failed, self.bytes, self.reused
         )?;
-        let parts = [0.5, 0.9, 0.99, 0.999, 1.0].map(|part| millis(self.percentile(part)));
-        write!(
-            f,
-            "p50 {} ms, p90 {} ms, p99 {} ms, p99.9 {} ms, max {} ms",
-            parts[0], parts[1], parts[2], parts[3], parts[4]
-        )?;
+        for (part, name) in [(0.5, "\np50"), (0.9, ", p90"), (0.99, ", p99"), (0.999, ", p99.9"), (1.0, ", max")] {
+            if let Some(took) = self.percentile(part) {
+                write!(f, "{name} {} ms", millis(took))?;
+            }
+        }
         let first = self.buckets.iter().position(|count| *count > 0);
         let last = self.buckets.iter().rposition(|count| *count > 0);
         let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
