@@ -7,3 +7,4 @@
 mod quiet;
 pub mod stage;
 pub mod talk;
+pub mod web;

@@ -102,6 +102,17 @@ fn encodings(headers: &HeaderMap) -> Option<Vec<Encoding>> {
     Some(encodings)
 }
 
+/// For the fuzz target of the decoders, which has no connection for each body: this one, as a response with this `Content-Encoding` has it.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn decoded_for_fuzzing<B>(body: B, encoding: &str, limit: u64) -> BoxBody<Bytes, BodyError>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,
+{
+    let headers = HeaderValue::from_str(encoding).map(|value| HeaderMap::from_iter([(CONTENT_ENCODING, value)]));
+    around(body, encodings(&headers.unwrap_or_default()).unwrap_or_default(), limit)
+}
+
 /// The body with a decoder around it for each encoding: what was applied last is undone first.
 pub(super) fn around<B>(body: B, encodings: Vec<Encoding>, limit: u64) -> BoxBody<Bytes, BodyError>
 where

@@ -42,6 +42,8 @@ pub use connector::{Connector, ConnectorError};
 #[cfg(feature = "cookies")]
 pub use cookies::{Cookie, CookieError, CookieJar};
 pub(crate) use decode::accept_encoding;
+#[cfg(fuzzing)]
+pub use decode::decoded_for_fuzzing;
 pub use decoded::{BodyEnd, DecodedBody};
 pub use error::{Deadline, Error, ErrorKind, RedirectError};
 pub use exchange::{Exchange, ExchangeError};
