@@ -97,10 +97,16 @@ struct Asked {
 }
 
 struct UnderWay {
-    response: BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Body>>>>,
+    stage: Stage,
     answer: Answer,
     verdict: Option<Verdict>,
     asks: Asks,
+}
+
+enum Stage {
+    Awaited(BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Body>>>>),
+    /// It has come, and hyper is polled once more for the body behind it: see [`ResponseBody::look_ahead`].
+    Here(Box<Response<ResponseBody>>),
 }
 
 impl Default for HttpClient {
@@ -170,10 +176,18 @@ impl HttpClient {
         self.settled && self.under_way.is_none()
     }
 
-    /// Gives the answer to the exchange under way, if it is there. Whether whoever asked has given up, which hyper has yet to see.
+    /// Gives the answer to the exchange under way, if it is there. Whether hyper is to be polled again first: for a small body, or to see that whoever asked has given up.
     fn answer(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
         let Some(under_way) = &mut self.under_way else { return false };
-        let Poll::Ready(result) = under_way.response.as_mut().poll(cx) else {
+        let polled = match &mut under_way.stage {
+            Stage::Awaited(response) => response.as_mut().poll(cx),
+            Stage::Here(response) => {
+                response.body_mut().look_ahead(cx);
+                self.give_response();
+                return false;
+            }
+        };
+        let Poll::Ready(result) = polled else {
             // Whoever asked is gone: dropped, the future tells hyper, which then gives up the connection, too.
             let given_up = under_way.answer.poll_given_up(cx);
             if given_up {
@@ -182,13 +196,32 @@ impl HttpClient {
             return given_up;
         };
         let Some(UnderWay { answer, verdict, asks, .. }) = self.under_way.take() else { return false };
-        answer.send(match result {
-            Ok(response) => self
-                .look_for_upgrade(io, response, asks)
-                .map(|response| response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict))),
+        let result = match result {
+            Ok(response) => self.look_for_upgrade(io, response, asks),
             Err(error) => Err(self.failed(io, error)),
-        });
-        false
+        };
+        let mut response = match result {
+            Ok(response) => response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict)),
+            Err(error) => {
+                answer.send(Err(error));
+                return false;
+            }
+        };
+        if !response.body_mut().look_ahead(cx) {
+            answer.send(Ok(response));
+            return false;
+        }
+        self.under_way = Some(UnderWay { stage: Stage::Here(Box::new(response)), answer, verdict: None, asks });
+        true
+    }
+
+    /// Gives out a response that is here.
+    fn give_response(&mut self) {
+        if let Some(UnderWay { stage: Stage::Here(response), answer, .. }) =
+            self.under_way.take_if(|under_way| matches!(under_way.stage, Stage::Here(_)))
+        {
+            answer.send(Ok(*response));
+        }
     }
 
     /// Begins the next exchange, if hyper can take it. Whether it did.
@@ -221,7 +254,7 @@ impl HttpClient {
         }
         let asks = Asks::of(request.method(), request.version(), request.headers());
         let response = Box::pin(speaking.sender.try_send_request(request));
-        self.under_way = Some(UnderWay { response, answer, verdict, asks });
+        self.under_way = Some(UnderWay { stage: Stage::Awaited(response), answer, verdict, asks });
         true
     }
 
@@ -292,7 +325,7 @@ impl Protocol for HttpClient {
         loop {
             if !std::mem::take(&mut quiet) {
                 let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
-                let given_up = self.answer(io, cx);
+                let again = self.answer(io, cx);
                 if let Some(result) = done {
                     let result = match (result, self.promise.take()) {
                         (Ok(()), Some(promise)) if io.phase() == Phase::Open => {
@@ -306,7 +339,7 @@ impl Protocol for HttpClient {
                     }
                     return self.leave(io, cx);
                 }
-                if given_up {
+                if again {
                     continue;
                 }
             }
@@ -323,6 +356,7 @@ impl Protocol for HttpClient {
         }
         self.promise = None;
         self.give_back();
+        self.give_response();
         if let Some(under_way) = self.under_way.take() {
             under_way.answer.send(Err(ExchangeError::Lost { reason: Some(lost.reason.clone()) }));
         }

@@ -50,6 +50,25 @@ async fn a_slow_reader_slows_the_peer() {
     assert!(ledger.rows[0].lost.bytes_in as usize > 1024 * CHUNK);
 }
 
+/// A small body that came with its head was taken then: nobody has to read it before the connection bears the next exchange, and a reader finds it although the connection is gone.
+#[actix::test]
+async fn a_small_body_that_has_come_holds_up_nothing() {
+    let server = Server::tls(|mut peer, _| async move {
+        for _ in 0..2 {
+            peer.answer("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
+        }
+        peer.end(End::CloseNotify).await;
+    })
+    .await;
+    let scene = Scene::new();
+    let first = scene.session.get(&server.https("/")).send().await.unwrap();
+    let second = scene.session.get(&server.https("/")).send().await.unwrap();
+    assert_eq!(server.accepted(), 1, "the first is not read yet, and its connection is free");
+    drop(first);
+    scene.exeunt().await;
+    assert_eq!(second.text().await.unwrap(), "hello");
+}
+
 /// The other way round: a body is pulled only as fast as the peer takes it.
 #[actix::test]
 async fn a_slow_peer_slows_the_body() {
