@@ -1,5 +1,6 @@
 //! From a target to a connected socket: resolve, race the addresses, set the socket up; or by a proxy; or to a Unix-domain socket.
 
+mod lookups;
 mod options;
 #[cfg(feature = "proxy")]
 mod proxy;

@@ -91,7 +91,7 @@ impl Server {
             .replace("PORT", &port.to_string());
         directory.write("nginx.conf", config);
         let mut process = Process::start("nginx", ["-c", &directory.path("nginx.conf")]);
-        process.says("start worker process ").await;
+        process.says("getrlimit(RLIMIT_NOFILE)").await;
         Server { _process: process, directory, port }
     }
 

@@ -14,7 +14,9 @@ use std::{
 };
 
 use futures_util::future::{self, BoxFuture, FutureExt};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
+
+use super::lookups::Lookups;
 
 pub use cached::CachedResolver;
 #[cfg(feature = "hickory")]
@@ -71,14 +73,13 @@ impl fmt::Debug for dyn Resolver {
 
 /// The system's resolver, `getaddrinfo`: it knows `/etc/hosts`, `nsswitch.conf` and the search list, and sorts by RFC 6724. IP addresses are answered without asking it.
 ///
-/// `getaddrinfo` blocks and nothing can cancel it, so each lookup runs on a thread of its own, at most 16 at a time. When a dial is cancelled its lookup is forgotten at once, and the thread ends
-/// by itself once `getaddrinfo` gives up: with glibc's defaults 5 seconds for each try and server, 2 tries (man 5 resolv.conf). Nothing waits for it. tokio's own
+/// `getaddrinfo` blocks and nothing can cancel it, so lookups run on threads of their own, at most 16 at a time; a thread that has had nothing to do for 10 s ends. When a dial is cancelled its lookup is forgotten at
+/// once, and the thread is free again when `getaddrinfo` gives up: with glibc's defaults 5 seconds for each try and server, 2 tries (man 5 resolv.conf). Nothing waits for it. tokio's own
 /// `lookup_host` uses its blocking pool, and dropping a runtime waits for that: a silent name server would hold up the end of the program.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
-/// So that a thousand connects to one name are not a thousand threads. Chosen arbitrarily.
-static LOOKUPS: Semaphore = Semaphore::const_new(16);
+static LOOKUPS: Lookups = Lookups::new();
 
 impl Resolver for SystemResolver {
     fn resolve(&self, host: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
@@ -87,13 +88,13 @@ impl Resolver for SystemResolver {
         }
         let host = host.to_owned();
         async move {
-            let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
             let (answer, answered) = oneshot::channel();
-            std::thread::Builder::new().name("exeunt-resolve".into()).spawn(move || {
-                let _permit = permit;
-                // The dial may have been cancelled.
-                let _ = answer.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
-            })?;
+            LOOKUPS.run(Box::new(move || {
+                // The dial may have been cancelled, before or since.
+                if !answer.is_closed() {
+                    let _ = answer.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+                }
+            }))?;
             answered.await.map_err(io::Error::other)?
         }
         .boxed()
