@@ -261,21 +261,22 @@ def fetch(debug, work):
 
 
 def refused(debug, work):
-    """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger."""
+    """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger; so does `fetch`, where that port is its proxy's."""
     import socket
 
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # Ours, so nobody else is given it; not listening, so it refuses.
         target = "127.0.0.1:%d" % held.getsockname()[1]
-        with Program(debug / "talk", target, "--insecure", "--json", cwd=work) as talk:
-            until = time.monotonic() + DEADLINE
-            while talk.line(until) is not None:
-                pass
-            code = talk.process.wait(timeout=DEADLINE)
-            check(code == 3, talk, f"the exit code is {code}, not 3")
-            last = talk.lines[-1] if talk.lines else ""
-            check(is_event(last, "ledger"), talk, "the last line is not the ledger's event")
-            check(json.loads(last)["by_reason"] == {"dial_failed": 1}, talk, "the reason is not dial_failed")
+        for name, *arguments in (["talk", target, "--insecure"], ["fetch", "https://behind.example/", "--proxy", target]):
+            with Program(debug / name, *arguments, "--json", cwd=work) as program:
+                until = time.monotonic() + DEADLINE
+                while program.line(until) is not None:
+                    pass
+                code = program.process.wait(timeout=DEADLINE)
+                check(code == 3, program, f"the exit code is {code}, not 3")
+                last = program.lines[-1] if program.lines else ""
+                check(is_event(last, "ledger"), program, "the last line is not the ledger's event")
+                check(json.loads(last)["by_reason"] == {"dial_failed": 1}, program, "the reason is not dial_failed")
 
 
 def wrong(debug, work):
@@ -294,6 +295,8 @@ def wrong(debug, work):
         ["fetch", "ftp://localhost/"],
         ["fetch", "localhost:8443"],
         ["fetch", "https://localhost/", "-d", "@" + missing],
+        ["fetch", "https://localhost/", "--proxy", "ftp://user:secret@proxy"],
+        ["fetch", "http://localhost/", "--proxy", "localhost:1", "--unix", "socket"],
         ["echo_server", "--port", "0", "--cert", missing, "--key", missing],
         ["serve"],
         ["serve", "--port", "0", "--root", missing],

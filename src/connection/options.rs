@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long resolving the name and connecting may take together. Default 10 s.
+    /// How long resolving the name and connecting may take together; by a proxy, all of the way to the tunnel. Default 10 s.
     pub dial: Duration,
     /// How long the TLS handshake may take. Default 10 s.
     pub handshake: Duration,

@@ -52,9 +52,9 @@ impl fmt::Display for Role {
 /// Who is at the other end: the name that was asked for, and the address once there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// `host:port` as it was asked for; for an accepted connection its address; for a socket without one, what it was called when it was adopted.
+    /// `host:port` or `unix:` and a path, as it was asked for; for an accepted connection its address; for a socket without one, what it was called when it was adopted.
     pub name: Arc<str>,
-    /// The address that the socket is connected to. `None` until the dial is done, and for sockets that have none.
+    /// The address that the socket is connected to; by a proxy, the proxy's. `None` until the dial is done, and for sockets that have none.
     pub address: Option<SocketAddr>,
 }
 

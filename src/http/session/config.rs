@@ -53,7 +53,7 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// How long to wait for a connection when as many as may be are in use. Default none.
     pub pool: Option<Duration>,
-    /// How long resolving the name and connecting may take together, when a connection is dialled. Default 10 s.
+    /// How long resolving the name and connecting may take together, when a connection is dialled; by a proxy, all of the way to the tunnel. Default 10 s.
     pub dial: Duration,
     /// How long the TLS handshake may take. Default 10 s.
     pub handshake: Duration,
