@@ -42,6 +42,7 @@
 //! | own connections by messages | [`Events`], [`Owner`], [`Connected`], [`Data`], [`Eof`], [`Draining`], [`Lost`] |
 //! | use a connection as a stream of bytes | [`Streamed`], [`SupervisedStream`], [`Connect::open`]; after an HTTP upgrade `http::upgrade` |
 //! | speak a protocol of your own | [`Protocol`], [`Io`], [`Connection::parts`] |
+//! | start or end TLS in mid-stream | [`StartTls`], [`Secured`], [`StopTls`] |
 //! | configure TLS | [`ClientTls`], [`ServerTls`] |
 //! | stop, and know how it went | [`Stop`], [`StopPlan`], [`Ledger`], [`Reason`] |
 //! | test one's own shutdown | the module `sim`, with the feature of that name |
@@ -108,8 +109,8 @@ mod model;
 pub use connection::{
     Abort, AnyHandle, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended,
     Eof, Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner,
-    Parked, PauseReading, Protocol, ProtocolError, Reply, ResumeReading, StreamError, Streamed, SupervisedStream,
-    Write, WriteError,
+    Parked, PauseReading, Protocol, ProtocolError, Reply, ResumeReading, Secured, StartTls, StopTls, StreamError,
+    Streamed, SupervisedStream, SwitchError, Write, WriteError,
 };
 #[cfg(feature = "hickory")]
 pub use dial::HickoryResolver;

@@ -4,13 +4,15 @@
 //! born in [`Phase::Handshaking`].
 //!
 //! ```text
-//!             Dialed               Secured          CloseAsked, PeerGone,
-//!                                                   TimedOut (idle)
-//!  ( Dialing ) ----> ( Handshaking ) ----> ( Open ) ------------------> ( Flushing )
-//!       |                  |                 |  ^                            |
-//!       |                  |                 |  | PeerClosed: we may         | Flushed: our close_notify is out
-//!       |                  |                 +--+ still write                v
-//!       |                  |                 |                         ( Lingering )
+//!                                                                 Unwrapped: what follows is not TLS
+//!                                          +------------------------------------------+
+//!             Dialed               Secured v         CloseAsked, PeerGone,            |
+//!                                                    TimedOut (idle), UnwrapAsked     |
+//!  ( Dialing ) ----> ( Handshaking ) ----> ( Open ) ------------------> ( Flushing )  |
+//!       |                  |  ^              |  ^                            |        |
+//!       |                  |  +--------------+  | PeerClosed: we may         | Flushed: our close_notify is out
+//!       |                  |    SecureAsked  +--+ still write                v        |
+//!       |                  |                 |                         ( Lingering ) -+
 //!       |                  |                 |                               |
 //!       | CloseAsked,      | the same, or    | Failed,                       | PeerClosed, PeerGone,
 //!       | Failed, TimedOut,| PeerClosed,     | Aborted                       | Failed, TimedOut,
@@ -29,13 +31,13 @@ use Phase::*;
 pub enum Phase {
     /// The name is being resolved or an address is being connected to.
     Dialing,
-    /// TCP is up; the TLS handshake is not done.
+    /// TCP is up; the TLS handshake is not done. An open connection comes here again when [TLS is started](crate::StartTls) on it.
     Handshaking,
-    /// The handshake succeeded: bytes flow.
+    /// The handshake succeeded, or there is to be none: bytes flow.
     Open,
     /// A close was asked for: what was accepted is being written, then our close_notify.
     Flushing,
-    /// Our close_notify is out, the peer's is awaited.
+    /// Our close_notify is out, the peer's is awaited. When [TLS is ended](crate::StopTls) and not the connection, it is open again after this.
     Lingering,
     /// The socket is closed and the TLS state is freed. Nothing follows.
     Lost,
@@ -62,6 +64,12 @@ pub enum Event {
     TimedOut,
     /// An abort, a kill, a panic or a teardown: no further byte is written.
     Aborted,
+    /// TLS is started on the open connection, and what goes before it has left our buffers.
+    SecureAsked,
+    /// TLS is to be ended, and the connection to go on without it.
+    UnwrapAsked,
+    /// Both close_notify are through, and the connection goes on below the TLS that they have ended.
+    Unwrapped,
 }
 
 /// Every transition there is, one a line. What is not here changes nothing.
@@ -83,6 +91,8 @@ const TABLE: &[(Phase, Event, Phase)] = &[
     (Open, Failed, Lost),
     (Open, TimedOut, Flushing),
     (Open, Aborted, Lost),
+    (Open, SecureAsked, Handshaking),
+    (Open, UnwrapAsked, Flushing),
     (Flushing, Flushed, Lingering),
     (Flushing, Failed, Lost),
     (Flushing, TimedOut, Lost),
@@ -92,6 +102,7 @@ const TABLE: &[(Phase, Event, Phase)] = &[
     (Lingering, Failed, Lost),
     (Lingering, TimedOut, Lost),
     (Lingering, Aborted, Lost),
+    (Lingering, Unwrapped, Open),
 ];
 
 impl Phase {
@@ -100,7 +111,7 @@ impl Phase {
 
     /// The phase after `event`; an event that the table does not know leaves the phase as it is.
     pub fn after(self, event: Event) -> Phase {
-        // Two dozen rows: the scan costs less than one system call's thousandth, and a phase changes five times a life.
+        // Two dozen rows: the scan costs less than one system call's thousandth, and a phase changes five times in most lives.
         TABLE.iter().find(|(phase, on, _)| *phase == self && *on == event).map_or(self, |(_, _, next)| *next)
     }
 
@@ -128,7 +139,20 @@ impl Phase {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Event; 9] = [Dialed, Secured, CloseAsked, Flushed, PeerClosed, PeerGone, Failed, TimedOut, Aborted];
+    pub const ALL: [Event; 12] = [
+        Dialed,
+        Secured,
+        CloseAsked,
+        Flushed,
+        PeerClosed,
+        PeerGone,
+        Failed,
+        TimedOut,
+        Aborted,
+        SecureAsked,
+        UnwrapAsked,
+        Unwrapped,
+    ];
 }
 
 impl std::fmt::Display for Phase {
@@ -143,16 +167,18 @@ mod tests {
 
     /// What every pair must give, written a second time and in another shape: a line a phase, a column an event.
     #[rustfmt::skip]
-    fn expected(phase: Phase) -> [Phase; 9] {
+    fn expected(phase: Phase) -> [Phase; 12] {
         //                Dialed       Secured  CloseAsked Flushed    PeerClosed PeerGone   Failed  TimedOut   Aborted
-        match phase {
-            Dialing     => [Handshaking, Dialing,     Lost,      Dialing,     Dialing,   Dialing,   Lost, Lost,      Lost],
-            Handshaking => [Handshaking, Open,        Lost,      Handshaking, Lost,      Lost,      Lost, Lost,      Lost],
-            Open        => [Open,        Open,        Flushing,  Open,        Open,      Flushing,  Lost, Flushing,  Lost],
-            Flushing    => [Flushing,    Flushing,    Flushing,  Lingering,   Flushing,  Flushing,  Lost, Lost,      Lost],
-            Lingering   => [Lingering,   Lingering,   Lingering, Lingering,   Lost,      Lost,      Lost, Lost,      Lost],
-            Lost        => [Lost; 9],
-        }
+        let (first, last) = match phase {
+            Dialing     => ([Handshaking, Dialing,     Lost,      Dialing,     Dialing,   Dialing,   Lost, Lost,      Lost], [Dialing; 3]),
+            Handshaking => ([Handshaking, Open,        Lost,      Handshaking, Lost,      Lost,      Lost, Lost,      Lost], [Handshaking; 3]),
+            Open        => ([Open,        Open,        Flushing,  Open,        Open,      Flushing,  Lost, Flushing,  Lost], [Handshaking, Flushing, Open]),
+            Flushing    => ([Flushing,    Flushing,    Flushing,  Lingering,   Flushing,  Flushing,  Lost, Lost,      Lost], [Flushing; 3]),
+            Lingering   => ([Lingering,   Lingering,   Lingering, Lingering,   Lost,      Lost,      Lost, Lost,      Lost], [Lingering, Lingering, Open]),
+            Lost        => ([Lost; 9], [Lost; 3]),
+        };
+        //                                                                                        SecureAsked, UnwrapAsked, Unwrapped
+        [first.as_slice(), last.as_slice()].concat().try_into().unwrap()
     }
 
     /// Law 2: an illegal event changes nothing, a legal one does what the drawing says.

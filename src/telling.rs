@@ -63,6 +63,12 @@ pub(crate) fn moved(_role: Role, _from: Phase, _to: Phase) {
     metered::moved(_role, _from, _to);
 }
 
+/// One is open for the first time.
+pub(crate) fn connected(_role: Role) {
+    #[cfg(feature = "metrics")]
+    metered::connected(_role);
+}
+
 /// A request of a session's has its response, or none. `took`: to the head of the response.
 #[cfg(feature = "http")]
 pub(crate) fn requested(_method: &http::Method, _status: Option<http::StatusCode>, _took: std::time::Duration) {
@@ -107,9 +113,10 @@ mod metered {
     pub(super) fn moved(role: Role, from: Phase, to: Phase) {
         alive(role, from).decrement(1.0);
         alive(role, to).increment(1.0);
-        if to == Phase::Open {
-            counter!("exeunt_connections_connected_total", "role" => role.as_str()).increment(1);
-        }
+    }
+
+    pub(super) fn connected(role: Role) {
+        counter!("exeunt_connections_connected_total", "role" => role.as_str()).increment(1);
     }
 
     /// The methods that HTTP has; anything else is one word, so that a peer's or a user's invention makes no new series.

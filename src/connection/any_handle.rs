@@ -5,7 +5,7 @@ use std::{any::Any, fmt};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{Ended, Handle, Info, Protocol, WriteError};
+use super::{Ended, Handle, Info, Protocol, StartTls, SwitchError, WriteError};
 use crate::{
     fate::{ConnectionId, Lost, Peer},
     lifecycle::Phase,
@@ -86,6 +86,22 @@ impl AnyHandle {
     pub async fn abort(&self) -> Lost {
         self.0.abort().await
     }
+
+    /// [`StartTls`], with its two errors in one.
+    ///
+    /// # Errors
+    /// As those of the message, or the connection has ended.
+    pub async fn start_tls(&self, start: StartTls) -> Result<(), SwitchError> {
+        self.0.start_tls(start).await
+    }
+
+    /// [`StopTls`](super::StopTls), with its two errors in one.
+    ///
+    /// # Errors
+    /// As those of the message, or the connection has ended.
+    pub async fn stop_tls(&self) -> Result<(), SwitchError> {
+        self.0.stop_tls().await
+    }
 }
 
 impl<P: Protocol> From<Handle<P>> for AnyHandle {
@@ -113,6 +129,8 @@ trait Reach: Send + Sync {
     fn flush(&self) -> BoxFuture<'_, Result<(), WriteError>>;
     fn close(&self) -> BoxFuture<'_, Lost>;
     fn abort(&self) -> BoxFuture<'_, Lost>;
+    fn start_tls(&self, start: StartTls) -> BoxFuture<'_, Result<(), SwitchError>>;
+    fn stop_tls(&self) -> BoxFuture<'_, Result<(), SwitchError>>;
 }
 
 impl<P: Protocol> Reach for Handle<P> {
@@ -142,5 +160,13 @@ impl<P: Protocol> Reach for Handle<P> {
 
     fn abort(&self) -> BoxFuture<'_, Lost> {
         Box::pin(Handle::abort(self))
+    }
+
+    fn start_tls(&self, start: StartTls) -> BoxFuture<'_, Result<(), SwitchError>> {
+        Box::pin(Handle::start_tls(self, start))
+    }
+
+    fn stop_tls(&self) -> BoxFuture<'_, Result<(), SwitchError>> {
+        Box::pin(Handle::stop_tls(self))
     }
 }

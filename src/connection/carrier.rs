@@ -89,7 +89,7 @@ impl Carrier {
 
     pub(crate) fn poll<P: Protocol>(&mut self, io: &mut Io<'_, P>, cx: &mut Context<'_>) {
         let link = io.link();
-        let closing = link.life.phase.is_closing();
+        let closing = link.life.is_closing();
         let (half_close, close, resume) = self.tray.with(|inner| {
             if closing {
                 // Before the fetch and under the same lock: what was accepted before is written, in `Flushing`, too (law 4), and nothing can slip in behind.
@@ -103,7 +103,7 @@ impl Carrier {
                 link.accepted += bytes.len() as u64;
                 link.out.push(bytes);
             }
-            if link.life.phase == Phase::Lingering {
+            if link.life.phase == Phase::Lingering && !link.life.unwraps {
                 inner.set_shut();
             }
             (inner.shutdown, inner.released, inner.releases_reading())

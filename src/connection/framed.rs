@@ -175,7 +175,7 @@ where
 
     fn handle(&mut self, call: Call<C, I>, context: &mut Self::Context) -> Self::Result {
         let (framed, mut io) = self.parts(context);
-        if framed.draining || io.is_draining() || io.phase().is_closing() {
+        if framed.draining || io.is_draining() || io.link().life.is_closing() {
             return Parked::now(Err(CallError::Closing));
         }
         let mark = io.link().options.write_high;

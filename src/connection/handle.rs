@@ -6,7 +6,8 @@ use actix::{Addr, Handler, Message, dev::ToEnvelope};
 use bytes::Bytes;
 
 use super::{
-    Abort, Close, Connection, Flush, GetInfo, HalfClose, Info, PauseReading, Protocol, ResumeReading, Write, WriteError,
+    Abort, Close, Connection, Flush, GetInfo, HalfClose, Info, PauseReading, Protocol, ResumeReading, StartTls,
+    StopTls, SwitchError, Write, WriteError,
 };
 use crate::{
     fate::{ConnectionId, Lost, Peer},
@@ -125,6 +126,16 @@ impl<P: Protocol> Handle<P> {
         self.send(ResumeReading).await
     }
 
+    /// [`StartTls`], with its two errors in one.
+    pub async fn start_tls(&self, start: StartTls) -> Result<(), SwitchError> {
+        switched(self.send(start).await)
+    }
+
+    /// [`StopTls`], with its two errors in one.
+    pub async fn stop_tls(&self) -> Result<(), SwitchError> {
+        switched(self.send(StopTls).await)
+    }
+
     /// [`GetInfo`].
     pub async fn info(&self) -> Result<Info, Ended> {
         self.send(GetInfo).await
@@ -140,6 +151,10 @@ impl<P: Protocol> Handle<P> {
 
 fn flat(answer: Result<Result<(), WriteError>, Ended>) -> Result<(), WriteError> {
     answer.unwrap_or_else(|ended| Err(ended.lost.map_or(WriteError::Closing, WriteError::Lost)))
+}
+
+fn switched(answer: Result<Result<(), SwitchError>, Ended>) -> Result<(), SwitchError> {
+    answer.unwrap_or_else(|ended| Err(ended.lost.map_or(SwitchError::Closing, SwitchError::Lost)))
 }
 
 impl<P: Protocol> Clone for Handle<P> {

@@ -3,7 +3,7 @@
 use actix::{AsyncContext, Context};
 use bytes::{Bytes, BytesMut};
 
-use super::{Close, Connection, Handle, Info, Protocol, ProtocolError, link::Link};
+use super::{Close, Connection, Handle, Info, Protocol, ProtocolError, StartTls, SwitchError, link::Link};
 use crate::{
     fate::{ConnectionId, Peer, Reason, Role},
     lifecycle::Phase,
@@ -69,7 +69,7 @@ impl<P: Protocol> Io<'_, P> {
     /// Lets `encode` write into the connection's own buffer, which it sees as an empty one; nothing is written when it fails. When a close was asked for, it is not
     /// called, and nothing is written.
     pub fn write_with<E>(&mut self, encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
-        if !self.link.life.phase.is_closing() {
+        if !self.link.life.is_closing() {
             self.link.accepted += self.link.out.push_with(encode)? as u64;
         }
         Ok(())
@@ -110,6 +110,23 @@ impl<P: Protocol> Io<'_, P> {
     /// Closes our direction and reads on until the peer closes its own, without a linger deadline.
     pub fn half_close(&mut self) {
         self.link.half_close();
+    }
+
+    /// Starts TLS on this connection, when what was written has gone: see [`StartTls`]. What this callback leaves in its buffer belongs to the handshake. [`Protocol::secured`] is called when
+    /// it has succeeded; when it fails, the connection is [lost](Protocol::lost).
+    ///
+    /// # Errors
+    /// The configuration cannot be used, or it is not the time for it. The connection goes on as it was.
+    pub fn start_tls(&mut self, start: StartTls) -> Result<(), SwitchError> {
+        self.link.start_tls(start, None)
+    }
+
+    /// Ends TLS, and not the connection: see [`StopTls`](super::StopTls). [`Protocol::unwrapped`] is called when that is done.
+    ///
+    /// # Errors
+    /// There is no TLS, its configuration reads ahead, or it is not the time for it. The connection goes on as it was.
+    pub fn stop_tls(&mut self) -> Result<(), SwitchError> {
+        self.link.stop_tls(None)
     }
 
     /// Ends the connection at once: nothing more is written, no close_notify, no wait.

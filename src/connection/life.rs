@@ -22,6 +22,12 @@ pub(crate) struct Life {
     pub(crate) half_closed: bool,
     /// The supervisor's drain has arrived.
     pub(crate) draining: bool,
+    /// It was open, and that was told.
+    pub(crate) connected: bool,
+    /// TLS is being ended, and the connection goes on below it.
+    pub(crate) unwraps: bool,
+    /// A close was asked for in the meantime, and bytes wait that are to go after the TLS: it closes when they have gone.
+    pub(crate) closes_then: bool,
 }
 
 /// What a drain asks of a connection.
@@ -58,7 +64,48 @@ impl Life {
             secure,
             half_closed: false,
             draining: false,
+            connected: false,
+            unwraps: false,
+            closes_then: false,
         }
+    }
+
+    /// Whether a close was asked for, so that no further write is accepted.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase.is_closing() && (!self.unwraps || self.closes_then)
+    }
+
+    /// The handshake succeeded. Whether it was the first, which opens the connection; any other is told as what it is.
+    pub(crate) fn opens(&mut self) -> bool {
+        !std::mem::replace(&mut self.connected, true)
+    }
+
+    /// TLS begins on an open connection.
+    #[must_use]
+    pub(crate) fn secure(&mut self) -> Option<Event> {
+        (self.phase == Phase::Open).then(|| {
+            self.secure = true;
+            Event::SecureAsked
+        })
+    }
+
+    /// TLS is to end, and the connection to go on: a close of our direction whose answer is not the end.
+    #[must_use]
+    pub(crate) fn unwrap(&mut self) -> Option<Event> {
+        (self.phase == Phase::Open && self.secure).then(|| {
+            self.unwraps = true;
+            // A peer that was first has closed TLS, and not the connection.
+            self.cause = self.cause.take().filter(|cause| *cause != Reason::ClosedByPeer);
+            Event::UnwrapAsked
+        })
+    }
+
+    /// TLS has ended. `still_secure`: there is TLS below. What is to follow, if a close was asked for in the meantime.
+    #[must_use]
+    pub(crate) fn unwrapped(&mut self, still_secure: bool) -> Option<Event> {
+        (self.secure, self.unwraps) = (still_secure, false);
+        self.proof = CloseProof::default();
+        std::mem::take(&mut self.closes_then).then_some(Event::CloseAsked)
     }
 
     /// Moves the phase, by the table alone. Whether it moved.
@@ -71,14 +118,17 @@ impl Life {
         moves
     }
 
-    /// A graceful close. `cause` is why, when it is not simply that the application wants it; the first cause stands.
+    /// A graceful close. `cause` is why, when it is not simply that the application wants it; the first cause stands. `waits`: bytes were accepted that are to go after the TLS that is being ended.
     #[must_use]
-    pub(crate) fn close(&mut self, cause: Option<Reason>) -> Event {
-        let half_closed = std::mem::take(&mut self.half_closed);
+    pub(crate) fn close(&mut self, cause: Option<Reason>, waits: bool) -> Event {
+        let goes_on = std::mem::take(&mut self.half_closed) || (self.unwraps && !self.closes_then);
+        // If nothing waits for the end of TLS, it may as well be the end of the connection.
+        self.closes_then |= self.unwraps && waits;
+        self.unwraps = self.closes_then;
         let cause = match self.phase {
             Phase::Dialing | Phase::Handshaking => cause.or(Some(Reason::Cancelled)),
             Phase::Open => cause,
-            _ if half_closed => cause,
+            _ if goes_on => cause,
             _ => None,
         };
         // A peer that closes does not make its last bytes fit the protocol, and does not fill a hole in what it is sent.
@@ -127,6 +177,9 @@ impl Life {
                 true => self.proof.close_notify_received = true,
                 false => self.proof.fin_seen = true,
             }
+            if self.unwraps {
+                return Event::Unwrapped;
+            }
             if open && self.cause.is_none() {
                 self.cause = Some(Reason::ClosedByPeer);
             }
@@ -134,7 +187,7 @@ impl Life {
         }
         self.proof.fin_seen = true;
         // Also when our own direction is closed and we read on: what we are still reading may be cut short (law 5).
-        if (open || delivers_late) && self.cause.is_none() {
+        if (open || delivers_late || self.unwraps) && self.cause.is_none() {
             self.cause = Some(Reason::Truncated);
         }
         Event::PeerGone
@@ -147,6 +200,8 @@ impl Life {
         match &self.cause {
             // Nothing moved for the idle timeout while we read on: as idle as an open one.
             None if self.half_closed => self.cause = Some(Reason::TimedOut(Phase::Open)),
+            // What was to go after the TLS stays here, for the peer does not end it.
+            None if self.unwraps && costs_bytes => self.cause = Some(Reason::TimedOut(Phase::Flushing)),
             // A linger that ran out is told by the proof: everything was sent, the peer did not answer.
             None if self.phase != Phase::Lingering => self.cause = Some(Reason::TimedOut(self.phase)),
             Some(Reason::ClosedByPeer) if gives_up => self.cause = Some(Reason::TimedOut(self.phase)),
@@ -170,7 +225,7 @@ impl Life {
     /// What the peer did to its direction while we were still writing, to be applied when the writing is over.
     pub(crate) fn peer_was_first(&self) -> Option<Event> {
         if self.peer_has_closed() {
-            Some(Event::PeerClosed)
+            Some(if self.unwraps { Event::Unwrapped } else { Event::PeerClosed })
         } else if self.proof.fin_seen {
             Some(Event::PeerGone)
         } else {
@@ -184,6 +239,7 @@ impl Life {
             _ if std::mem::replace(&mut self.draining, true) => Drain::Nothing,
             Phase::Dialing | Phase::Handshaking => Drain::GiveUp,
             Phase::Open => Drain::Finish,
+            _ if !self.is_closing() => Drain::Finish,
             _ => Drain::Nothing,
         }
     }
@@ -217,7 +273,7 @@ impl Life {
         match taken() {
             Taken::Panicked(reason) => reason,
             // The linger was over by itself at the moment of the kill: everything was sent, and that is what is to be told.
-            Taken::Killed { linger_over: true } if self.phase == Phase::Lingering => self.reason(),
+            Taken::Killed { linger_over: true } if self.phase == Phase::Lingering && !self.unwraps => self.reason(),
             Taken::Killed { .. } => Reason::Killed,
             Taken::Aborted => Reason::Aborted,
             Taken::TornDown => Reason::Abandoned,

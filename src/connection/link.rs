@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::{
-    Close, LateData, Options, WriteError, life::Life, outbuf::OutBuf, reply::Reply, stream::Stream, timer::Timer,
-    tray::Tray,
+    Close, LateData, Options, WriteError, life::Life, outbuf::OutBuf, reply::Reply, stream::Stream, switch::Switch,
+    timer::Timer, tray::Tray,
 };
 use crate::{
     fate::{Lost, Reason},
     lifecycle::{Event, Phase},
-    ticket::{Entry, WaitingFor},
+    ticket::Entry,
     tls::StreamFailure,
 };
 
@@ -57,6 +57,8 @@ pub(crate) struct Link {
     /// The kill of a stop bounds the linger.
     pub(super) kill_at: Option<Instant>,
     pub(super) timer: Timer,
+    /// TLS is being started or ended.
+    pub(super) switch: Option<Box<Switch>>,
     pub(crate) milestones: Milestones,
 }
 
@@ -79,7 +81,7 @@ impl Link {
         options.write_high = options.write_high.max(1);
         options.write_low = options.write_low.min(options.write_high);
         let now = Instant::now();
-        let life = Life::new(entry.phase(), entry.secure);
+        let life = Life::new(entry.phase(), entry.is_secure());
         Link {
             entry,
             options,
@@ -107,6 +109,7 @@ impl Link {
             linger_cap: None,
             kill_at: None,
             timer: Timer::default(),
+            switch: None,
             milestones: Milestones::default(),
         }
     }
@@ -150,12 +153,16 @@ impl Link {
             // The close after a half-close starts the linger now.
             self.phase_since = Instant::now();
         }
-        let event = self.life.close(cause);
+        let event = self.life.close(cause, self.waits_for_switch());
+        self.give_up_unwrapping();
         self.on(event);
     }
 
     /// Our close_notify, and reading on until the peer ends its direction.
     pub(super) fn half_close(&mut self) {
+        if self.half_closes_then() {
+            return;
+        }
         if let Some(event) = self.life.half_close() {
             self.options.late_data = LateData::Deliver;
             self.on(event);
@@ -210,7 +217,7 @@ impl Link {
 
     /// A write of the protocol's own: accepted whatever the marks say, as long as nobody asked for a close.
     pub(super) fn accept(&mut self, bytes: usize) -> bool {
-        if self.life.phase.is_closing() {
+        if self.life.is_closing() {
             return false;
         }
         self.accepted += bytes as u64;
@@ -218,12 +225,12 @@ impl Link {
     }
 
     pub(super) fn is_writable(&self) -> bool {
-        !self.life.phase.is_closing() && self.out.len() < self.options.write_high
+        !self.life.is_closing() && self.out.len() < self.options.write_high
     }
 
-    /// Takes waiting writes, oldest first, while there is room. In `Flushing` too: they were asked before the close (law 4).
-    pub(super) fn admit_waiting_writes(&mut self) {
-        while self.out.len() < self.options.write_high {
+    /// Takes waiting writes, oldest first, while there is less than `mark`. In `Flushing` too: they were asked before the close (law 4).
+    pub(super) fn admit_waiting_writes(&mut self, mark: usize) {
+        while self.out.len() < mark {
             let Some(write) = self.waiting_writes.pop_front() else { return };
             self.waiting_bytes -= write.bytes.len();
             self.accepted += write.bytes.len() as u64;
@@ -236,12 +243,15 @@ impl Link {
     pub(super) fn write_out(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         loop {
-            self.admit_waiting_writes();
-            let Some(stream) = self.stream.as_mut().filter(|_| !self.out.is_empty()) else { break };
-            match stream.poll_write(cx, self.out.front()) {
+            self.admit_waiting_writes(self.options.write_high);
+            let most = self.may_write();
+            let Some(stream) = self.stream.as_mut().filter(|_| most > 0) else { break };
+            let front = self.out.front();
+            match stream.poll_write(cx, &front[..front.len().min(most)]) {
                 std::task::Poll::Ready(Ok(n)) => {
                     moved = true;
                     self.out.advance(n);
+                    self.wrote(n);
                     self.bytes_out += n as u64;
                 }
                 std::task::Poll::Ready(Err(failure)) => {
@@ -293,45 +303,12 @@ impl Link {
 
     /// Whether the socket is to be read.
     pub(super) fn wants_read(&self) -> bool {
-        !(self.driven && self.life.phase == Phase::Open)
-            && self.life.wants_read(self.delivers_late(), self.paused || self.held)
+        let elsewhere = (self.driven && self.life.phase == Phase::Open) || self.is_to_be_secured();
+        !elsewhere && self.life.wants_read(self.delivers_late(), self.paused || self.held)
     }
 
     pub(super) fn delivers_late(&self) -> bool {
-        self.options.late_data == LateData::Deliver
-    }
-
-    /// When the phase, as it is, is over. `None`: it may last.
-    pub(super) fn phase_deadline(&self) -> Option<Instant> {
-        match self.life.phase {
-            // What the clock cannot say is never.
-            Phase::Dialing => self.phase_since.checked_add(self.options.dial),
-            Phase::Handshaking => self.phase_since.checked_add(self.options.handshake),
-            Phase::Open => self.options.idle.and_then(|idle| self.progress.checked_add(idle)),
-            Phase::Flushing => self.progress.checked_add(self.options.flush),
-            Phase::Lingering if self.life.half_closed => {
-                self.options.idle.and_then(|idle| self.progress.checked_add(idle))
-            }
-            Phase::Lingering => self.linger_until(),
-            Phase::Lost => None,
-        }
-    }
-
-    pub(super) fn linger_until(&self) -> Option<Instant> {
-        let linger = self.linger_cap.map_or(self.options.linger, |cap| self.options.linger.min(cap));
-        let own = self.phase_since.checked_add(linger);
-        own.into_iter().chain(self.kill_at).min()
-    }
-
-    pub(super) fn waiting_for(&self) -> WaitingFor {
-        match self.life.phase {
-            Phase::Dialing => WaitingFor::Connect,
-            Phase::Handshaking => WaitingFor::Handshake,
-            Phase::Lingering => WaitingFor::CloseNotify,
-            _ if !self.out.is_empty() || self.life.phase == Phase::Flushing => WaitingFor::PeerToRead,
-            _ if self.paused || self.held => WaitingFor::Application,
-            _ => WaitingFor::Peer,
-        }
+        self.options.late_data == LateData::Deliver || self.life.unwraps
     }
 
     pub(super) fn unsent(&self) -> u64 {

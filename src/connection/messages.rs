@@ -148,7 +148,7 @@ impl<P: Protocol> Handler<Write> for Connection<P> {
 
     fn handle(&mut self, Write(bytes): Write, _: &mut Self::Context) -> Self::Result {
         let link = &mut self.link;
-        if link.life.phase.is_closing() {
+        if link.life.is_closing() {
             return Parked::now(Err(WriteError::Closing));
         }
         if link.waiting_writes.is_empty() && link.out.len() < link.options.write_high {

@@ -14,6 +14,7 @@ mod any_handle;
 mod carrier;
 mod child;
 mod connect;
+mod deadlines;
 mod events;
 mod framed;
 mod handle;
@@ -29,10 +30,12 @@ mod protocol;
 mod pump;
 mod reply;
 mod start;
+mod start_tls;
 mod stream;
 mod stream_error;
 mod streamed;
 mod supervised;
+mod switch;
 mod timer;
 mod tray;
 
@@ -61,6 +64,7 @@ pub use protocol::{EndOfStream, Protocol, ProtocolError};
 pub(crate) use reply::Begin;
 pub use reply::{Parked, Reply};
 pub(crate) use start::{Secure, Start};
+pub use start_tls::{Secured, StartTls, StopTls, SwitchError};
 pub use stream_error::StreamError;
 pub use streamed::Streamed;
 pub use supervised::SupervisedStream;
@@ -128,6 +132,7 @@ impl<P: Protocol> Connection<P> {
     fn opened(&mut self, context: &mut Context<Self>) {
         self.permit = None;
         self.books.connected(&self.link.entry);
+        crate::telling::connected(self.link.entry.role);
         let handle = Handle::new(context.address(), self.link.entry.clone());
         let (protocol, mut io) = self.parts(context);
         protocol.connected(&mut io);
@@ -167,7 +172,7 @@ impl<P: Protocol> Connection<P> {
             phase: link.life.phase_of_end(),
             reason,
             proof: link.life.proof,
-            secure: entry.secure,
+            secure: link.life.secure,
             bytes_in: link.bytes_in,
             bytes_out: link.bytes_out,
             bytes_unsent: link.unsent(),
@@ -213,6 +218,9 @@ impl<P: Protocol> Connection<P> {
         }
         for (_, reply) in std::mem::take(&mut link.waiting_flushes) {
             reply.send(error());
+        }
+        if let Some(switch) = link.switch.take() {
+            switch.fail(SwitchError::Lost(Box::new(lost.clone())));
         }
         if let Some(reply) = self.reply.take() {
             reply.send(Err(ConnectError::Lost(Box::new(lost.clone()))));

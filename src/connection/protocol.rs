@@ -12,6 +12,8 @@ use crate::fate::Lost;
 ///
 /// ```text
 /// connected -> data* -> end_of_stream? -> lost          (lost alone, when the connection never opened)
+///               ^  v
+///        secured, unwrapped                             (where TLS is started or ended in between)
 /// ```
 ///
 /// `lost` is called exactly once for every connection that was admitted; `connected` at most once; nothing after `lost`.
@@ -72,6 +74,13 @@ pub trait Protocol: Sized + Unpin + Send + 'static {
     /// Called each time that the actor is polled while it is open or closing, before anything is written or read: for a protocol that waits for futures of its own. Register `cx` with them. What can be written when
     /// is told by [`pressure`](Protocol::pressure). Default: nothing.
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {}
+
+    /// TLS that [was started](Io::start_tls) on this open connection is there: what comes from here on came by it, and what was written since goes by it.
+    fn secured(&mut self, io: &mut Io<'_, Self>) {}
+
+    /// TLS [has ended](Io::stop_tls), and the connection goes on: what comes from here on came behind it, and what was written since goes so. What was left unconsumed came by TLS: what comes is
+    /// appended to it, unless [`Io::take_unread`] takes it now.
+    fn unwrapped(&mut self, io: &mut Io<'_, Self>) {}
 
     /// The end: the socket is closed and the TLS state is freed. Also called when the actor panicked, when it was killed, and when its runtime was torn down: spawn nothing here.
     fn lost(&mut self, lost: &Lost) {}

@@ -115,7 +115,10 @@ impl<P: Protocol> Connection<P> {
         if self.link.life.phase < Phase::Open && self.reply.as_ref().is_some_and(|reply| reply.poll_given_up(cx)) {
             self.link.abort(Reason::Cancelled);
         }
-        if !context.connected() && (!self.link.life.phase.is_closing() || self.link.life.half_closed) {
+        if self.link.switch_is_given_up(cx) {
+            self.link.abort(Reason::Cancelled);
+        }
+        if !context.connected() && (!self.link.life.is_closing() || self.link.life.half_closed) {
             // Completion is ownership: dropping the last handle is a graceful close. When it was dropped because the owner is gone, that is the reason.
             let cause = self.link.entry.owner_is_gone().then_some(Reason::OwnerGone);
             self.link.close(Close::default(), cause);
@@ -128,7 +131,10 @@ impl<P: Protocol> Connection<P> {
             return false;
         }
         if self.link.life.phase == Phase::Open {
-            self.opened(context);
+            match self.link.life.opens() {
+                true => self.opened(context),
+                false => self.secured(context),
+            }
         }
         true
     }
@@ -145,6 +151,10 @@ impl<P: Protocol> Connection<P> {
         let mut again = wrote && (self.link.watches_writing || self.link.life.phase != Phase::Open);
         if self.link.life.phase == Phase::Flushing {
             again |= self.say_close_notify(cx);
+            self.notice_unwrapped(context);
+        }
+        if self.begin_handshake(cx) {
+            return true;
         }
         again |= self.read(context, cx);
         again || self.link.accepted != accepted
@@ -153,7 +163,7 @@ impl<P: Protocol> Connection<P> {
     fn tell_pressure(&mut self, context: &mut Context<Self>) {
         let link = &mut self.link;
         let on = match link.pressed {
-            false => link.out.len() >= link.options.write_high && !link.life.phase.is_closing(),
+            false => link.out.len() >= link.options.write_high && !link.life.is_closing(),
             true => link.out.len() > link.options.write_low,
         };
         if on != link.pressed {
@@ -166,7 +176,8 @@ impl<P: Protocol> Connection<P> {
     /// The middle of the close recipe: when all is written, our close_notify.
     fn say_close_notify(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let link = &mut self.link;
-        if !link.out.is_empty() || !link.waiting_writes.is_empty() {
+        // What is to go after the TLS that this ends does not keep it.
+        if link.may_write() > 0 || (link.switch.is_none() && !link.waiting_writes.is_empty()) {
             return false;
         }
         let Some(stream) = &mut link.stream else { return false };
@@ -264,8 +275,11 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn peer_ended(&mut self, context: &mut Context<Self>, end: EndOfStream) {
-        let tell = self.link.life.phase == Phase::Open || self.link.delivers_late();
+        // The end of TLS alone, which was asked for, is not the end of the stream.
+        let unwraps = self.link.life.unwraps && end.is_clean();
+        let tell = (self.link.life.phase == Phase::Open || self.link.delivers_late()) && !unwraps;
         self.link.peer_ended(end.is_clean());
+        self.notice_unwrapped(context);
         if tell {
             let (protocol, mut io) = self.parts(context);
             protocol.end_of_stream(&mut io, end);
@@ -280,6 +294,8 @@ impl<P: Protocol> Connection<P> {
         let of_phase = self.link.phase_deadline();
         let of_protocol = match self.link.life.phase {
             Phase::Open | Phase::Flushing | Phase::Lingering => self.protocol.deadline(),
+            // TLS that is started later stops no clock of the protocol's.
+            _ if self.link.life.connected => self.protocol.deadline(),
             _ => None,
         };
         let nearest = match (of_phase, of_protocol) {

@@ -11,7 +11,7 @@ use tokio::io::ReadBuf;
 
 use crate::{
     fate::HandshakeFailure,
-    tls::{PlainStream, ReadEvent, StreamFailure, TlsInfo, TlsStream},
+    tls::{PlainStream, ReadEvent, Socket, StreamFailure, TlsInfo, TlsStream},
 };
 
 /// A stream of either kind, closed by the same recipe: see [`TlsStream`].
@@ -31,6 +31,22 @@ macro_rules! either {
 }
 
 impl Stream {
+    /// What goes on when the TLS over this socket has ended.
+    pub(super) fn over(socket: Socket) -> Stream {
+        match socket {
+            Socket::Tls(nested) => Stream::Tls(nested.into_outer()),
+            socket => Stream::Plain(PlainStream::new(socket)),
+        }
+    }
+
+    /// As the socket of the TLS that is to begin.
+    pub(super) fn into_socket(self) -> Socket {
+        match self {
+            Stream::Tls(stream) => stream.into(),
+            Stream::Plain(stream) => stream.into_socket(),
+        }
+    }
+
     pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeFailure>> {
         match self {
             Stream::Tls(stream) => stream.poll_handshake(cx),

@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{AnyHandle, StreamError, tray::Tray};
+use super::{AnyHandle, StartTls, StreamError, SwitchError, tray::Tray};
 use crate::fate::{ConnectionId, Lost, Peer};
 
 /// An open connection as a stream of bytes.
@@ -49,6 +49,15 @@ impl SupervisedStream {
     /// The connection, as an actor: to ask for [its TLS session](AnyHandle::info), say, or to [abort](AnyHandle::abort) it.
     pub fn handle(&self) -> &AnyHandle {
         &self.handle
+    }
+
+    /// Starts TLS under the stream: see [`StartTls`]. What was written goes before it. What has come and was not read belongs to the handshake: so read exactly as far as the
+    /// peer's plain words go.
+    ///
+    /// # Errors
+    /// As the message's answer.
+    pub async fn start_tls(&mut self, start: StartTls) -> Result<(), SwitchError> {
+        self.handle.start_tls(start).await
     }
 
     /// How the connection ended, once it has.

@@ -31,14 +31,14 @@ pub(crate) struct Tray {
 }
 
 pub(super) struct Inner {
-    inbox: BytesMut,
+    pub(super) inbox: BytesMut,
     /// Nothing more is delivered until the inbox has fallen to half of this.
     read_mark: usize,
     /// The connection was told to hold reading.
     held: bool,
     /// Why nothing more will come.
     pub(super) end: Option<ReadEnd>,
-    outbox: BytesMut,
+    pub(super) outbox: BytesMut,
     /// What waits in the connection's own out-buffer, as it last said.
     waiting: usize,
     write_high: usize,

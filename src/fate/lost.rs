@@ -111,7 +111,7 @@ pub struct Lost {
     pub reason: Reason,
     /// What is known of how it was closed.
     pub proof: CloseProof,
-    /// Whether it was TLS, or would have been.
+    /// Whether it was TLS when it ended, or would have been.
     pub secure: bool,
     /// Application bytes received.
     pub bytes_in: u64,

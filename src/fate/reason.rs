@@ -29,7 +29,7 @@ pub enum Reason {
     Aborted,
     /// A stop's last deadline had passed, so the supervisor aborted it.
     Killed,
-    /// Whoever asked for the connection, or a stop, gave it up before it was open.
+    /// Whoever asked for the connection, or a stop, gave it up before it was open; or before TLS that was [started](crate::StartTls) later was there.
     Cancelled,
     /// The deadline of this phase passed: [`Dialing`](Phase::Dialing), [`Handshaking`](Phase::Handshaking), [`Open`](Phase::Open)
     /// (the idle timeout; the connection was then closed gracefully) or [`Flushing`](Phase::Flushing) (the peer took nothing of what it was owed).

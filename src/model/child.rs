@@ -30,6 +30,8 @@ pub(super) struct Child {
     pub(super) task: Task,
     /// Bytes were accepted for writing and are not written.
     pub(super) owes: bool,
+    /// Bytes were accepted that are to go behind the TLS that is being ended.
+    pub(super) waits: bool,
     pub(super) delivers_late: bool,
     /// The kill, as far as orders have brought it.
     pub(super) kill_at: Option<Instant>,
@@ -45,6 +47,7 @@ pub(super) struct Child {
     /// Whether its linger has a length, and the tick when it began. Otherwise a linger is over when it likes.
     pub(super) measures: bool,
     pub(super) lingers_since: u8,
+    pub(super) forgets_what_waits: bool,
     pub(super) seen: Seen,
 }
 
@@ -52,6 +55,9 @@ pub(super) struct Child {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Seen {
     pub(super) connected: u8,
+    /// How often TLS that was started later was there, and ended again.
+    pub(super) secured: u8,
+    pub(super) unwrapped: u8,
     pub(super) data: bool,
     pub(super) ends_of_stream: u8,
     /// How often the protocol was told of the end, and how often the books' news were.
@@ -75,6 +81,7 @@ impl Child {
             life: Life::new(phase, true),
             task: Task::Running,
             owes: false,
+            waits: false,
             delivers_late: false,
             kill_at: None,
             orders: Orders::default(),
@@ -85,6 +92,7 @@ impl Child {
             upsets,
             measures: false,
             lingers_since: 0,
+            forgets_what_waits: false,
             seen: Seen::default(),
         }
     }
@@ -106,6 +114,8 @@ impl Child {
         if self.task != Task::Running || (what.is_upset() && self.upsets == 0) {
             return false;
         }
+        // It was open, whatever it is in now: somebody has a handle.
+        let known = self.life.connected;
         let open = matches!(phase, Phase::Open | Phase::Flushing | Phase::Lingering);
         match what {
             SeesKill => self.killed,
@@ -123,12 +133,14 @@ impl Child {
                 Phase::Open => self.upsets > 0,
                 _ => true,
             },
-            AppCloses => phase == Phase::Open || self.life.half_closed,
-            GivenUp => phase < Phase::Open && !self.accepted,
+            AppCloses => known && (!self.life.is_closing() || self.life.half_closed),
+            GivenUp => phase < Phase::Open && (!self.accepted || known),
             AppHalfCloses => phase == Phase::Open,
-            OwnerDies => phase >= Phase::Open && !self.owner_gone,
-            AppAborts => phase >= Phase::Open,
-            Panics | Hangs | ThreadLost => phase >= Phase::Open,
+            OwnerDies => known && !self.owner_gone,
+            AppAborts => known,
+            Panics | Hangs | ThreadLost => known,
+            AppSecures => phase == Phase::Open && !self.owes && self.wants_read(),
+            AppUnwraps | AppUnwrapsAndWrites => phase == Phase::Open && !self.life.proof.fin_seen,
             ComesRound => false,
         }
     }

@@ -31,11 +31,17 @@ pub(super) enum Fault {
     KeepsNews,
     /// The orders of a stop take an eviction back.
     OrdersForget,
+    /// The handshake of TLS that was started later is told as `Connected`.
+    ConnectsAgain,
+    /// The proof of TLS that has ended is taken for that of what follows.
+    KeepsProof,
+    /// A close does not look at what waits for the end of TLS.
+    ForgetsWhatWaits,
 }
 
 impl Fault {
     /// Every fault, with the law that it breaks and the small run in which it does.
-    pub(super) const ALL: [(Fault, &'static str, &'static str); 14] = [
+    pub(super) const ALL: [(Fault, &'static str, &'static str); 17] = [
         (Fault::TellsAgain, "one Lost each", "one life"),
         (Fault::FinishesTwice, "one Lost each", "one life"),
         (Fault::AskedPassesAsAccepted, "none admitted after the fence", "crossing"),
@@ -50,5 +56,8 @@ impl Fault {
         (Fault::NeverWritesOff, "every stop is acknowledged", "one life"),
         (Fault::KeepsNews, "every stop is acknowledged", "crossing"),
         (Fault::OrdersForget, "an order stands", "stops"),
+        (Fault::ConnectsAgain, "nothing after Lost", "one life"),
+        (Fault::KeepsProof, "the proof is true", "one life"),
+        (Fault::ForgetsWhatWaits, "a clean reason is clean", "one life"),
     ];
 }

@@ -30,10 +30,14 @@ pub(super) enum Happens {
     Hangs,
     ComesRound,
     ThreadLost,
+    /// TLS is started on the open connection; it is ended, with or without bytes that wait to go behind it.
+    AppSecures,
+    AppUnwraps,
+    AppUnwrapsAndWrites,
 }
 
 impl Happens {
-    pub(super) const ALL: [Happens; 22] = [
+    pub(super) const ALL: [Happens; 25] = [
         SeesKill,
         Obeys,
         SaysCloseNotify,
@@ -56,6 +60,9 @@ impl Happens {
         Hangs,
         ComesRound,
         ThreadLost,
+        AppSecures,
+        AppUnwraps,
+        AppUnwrapsAndWrites,
     ];
 
     /// What a connection does by itself when it is polled.
@@ -65,6 +72,19 @@ impl Happens {
 
     /// What does not belong to an ordinary life: a bound on how many of these befall one connection bounds the model.
     pub(super) fn is_upset(self) -> bool {
-        matches!(self, GivenUp | Reset | AppHalfCloses | AppAborts | OwnerDies | Panics | Hangs | ThreadLost)
+        matches!(
+            self,
+            GivenUp
+                | Reset
+                | AppHalfCloses
+                | AppAborts
+                | OwnerDies
+                | Panics
+                | Hangs
+                | ThreadLost
+                | AppSecures
+                | AppUnwraps
+                | AppUnwrapsAndWrites
+        )
     }
 }

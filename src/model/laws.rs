@@ -43,7 +43,10 @@ fn laws() -> Vec<Property<Cast>> {
         Property::always("nothing after Lost", |_, state: &State| {
             let in_order = |child: &Child| {
                 let seen = &child.seen;
-                !seen.after_lost && seen.connected <= 1 && seen.ends_of_stream <= 1
+                !seen.after_lost
+                    && seen.connected <= 1
+                    && (seen.connected == 1 || seen.secured + seen.unwrapped == 0)
+                    && seen.ends_of_stream <= 1
             };
             state.children.iter().all(in_order)
         }),
@@ -140,6 +143,13 @@ fn scenes() -> Vec<Property<Cast>> {
         "a half-closed one is closed by the stop" => |state| ended(state, |child, lost| child.delivers_late && lost.reason == Reason::Unanswered && state.stage() >= Some(Stage::Linger)),
         "an eviction in the drain" => |state| draining(state) && ended(state, |child, lost| child.seen.evicted && lost.reason == Reason::Closed && child.life.draining),
         "a handshake is cancelled by the drain" => |state| draining(state) && ended(state, |child, lost| !child.accepted && lost.reason == Reason::Cancelled && lost.phase == Phase::Handshaking),
+        "started TLS is there" => |state| state.children.iter().any(|child| child.seen.secured > 0 && child.life.phase == Phase::Open),
+        "the handshake of started TLS fails" => |state| ended(state, |child, lost| child.seen.connected > 0 && matches!(lost.reason, Reason::HandshakeFailed(_))),
+        "the handshake of started TLS is cancelled by the drain" => |state| draining(state) && ended(state, |child, lost| child.seen.connected > 0 && lost.reason == Reason::Cancelled),
+        "TLS has ended and the connection goes on" => |state| state.children.iter().any(|child| child.seen.unwrapped > 0 && child.life.phase == Phase::Open),
+        "a close waits for the end of TLS, and delivers" => |state| ended(state, |child, lost| child.seen.unwrapped > 0 && lost.reason == Reason::Closed && !child.seen.data),
+        "the end of TLS is not answered, and something waits for it" => |state| ended(state, |child, lost| child.waits && lost.reason == Reason::TimedOut(Phase::Flushing) && lost.phase == Phase::Lingering),
+        "a drain in the middle of the end of TLS" => |state| state.lives().any(|(_, life)| life.unwraps && life.draining),
         "a flush times out" => |state| ended(state, |_, lost| lost.reason == Reason::TimedOut(Phase::Flushing)),
         "all are closed and the verdict is clean" => |state| state.is_over() && state.children.len() > 1 && state.children.iter().all(|child| child.lost.as_ref().is_some_and(|lost| lost.reason == Reason::Closed)),
     ]

@@ -19,8 +19,8 @@ use super::{
     state::{Act, Ask, State},
 };
 use crate::{
-    Adopt, ClientTls, Close, Evict, HalfClose, Lost, Options, Peer, Phase, Role, ServerTls, Socket, Stop, StopPlan,
-    Supervisor,
+    Adopt, ClientTls, Close, Connection, Evict, HalfClose, Lost, Options, Peer, Phase, Role, ServerTls, Socket,
+    StartTls, Stop, StopPlan, Supervisor,
     connection::{Secure, Start},
     fate::ConnectionId,
     supervisor::{Admit, EndListening, Newcomer},
@@ -33,6 +33,9 @@ static TLS: LazyLock<(ClientTls, ServerTls)> = LazyLock::new(|| {
     let client = ClientTls::builder().trust_pem(&signed.ca_pem).build().unwrap();
     (client, ServerTls::builder().identity_pem(&signed.certificate_pem, &signed.key_pem).build().unwrap())
 });
+
+/// What is not TLS.
+const NO: &[u8] = b"HTTP/1.1 400 No\r\n\r\n";
 
 /// Smaller than an answer, so that a peer which does not read is owed something.
 const PIPE: usize = 16 * 1024;
@@ -61,6 +64,7 @@ pub(super) struct Part {
     raw: Option<DuplexStream>,
     peer: Option<TlsStream>,
     asked: Option<Request<Supervisor, Adopt<Player>>>,
+    starting: Option<Request<Connection<Player>, StartTls>>,
 }
 
 pub(super) struct Stage {
@@ -103,8 +107,15 @@ impl Stage {
                 let socket = Socket::boxed(Wire(ours, cut.clone()));
                 let protocol = Player(script.clone());
                 let options = Options { linger: Duration::from_secs(1000), ..Options::default() };
-                let mut part =
-                    Part { accepted: ask == Ask::Admit, script, cut, raw: Some(theirs), peer: None, asked: None };
+                let mut part = Part {
+                    accepted: ask == Ask::Admit,
+                    script,
+                    cut,
+                    raw: Some(theirs),
+                    peer: None,
+                    asked: None,
+                    starting: None,
+                };
                 if part.accepted {
                     self.supervisor.do_send(Admit(Newcomer {
                         role: Role::Server,
@@ -144,7 +155,10 @@ impl Stage {
         let handle = part.script.lock().unwrap().handle.clone();
         match what {
             Happens::Secured => part.secure().await,
-            Happens::HandshakeFails => part.raw.as_mut().unwrap().write_all(b"HTTP/1.1 400 No\r\n\r\n").await.unwrap(),
+            Happens::HandshakeFails => match &mut part.raw {
+                Some(raw) => raw.write_all(NO).await.unwrap(),
+                None => part.peer(|peer, cx| peer.poll_write(cx, NO).map(drop)).await,
+            },
             Happens::Data => part.peer(|peer, cx| peer.poll_write(cx, b"?").map(drop)).await,
             Happens::PeerReads => part.read().await,
             Happens::PeerCloses => part.peer(|peer, cx| peer.poll_close_notify(cx).map(drop)).await,
@@ -154,10 +168,20 @@ impl Stage {
                 part.cut.waker.wake();
             }
             Happens::AppCloses => handle.unwrap().do_send(Close::new()),
+            Happens::AppSecures => {
+                let start = match part.accepted {
+                    true => StartTls::server(&TLS.1),
+                    false => StartTls::client("localhost", &TLS.0),
+                };
+                part.starting = Some(handle.unwrap().address().send(start));
+            }
             Happens::AppHalfCloses => handle.unwrap().do_send(HalfClose),
             Happens::AppAborts => handle.unwrap().do_send(crate::Abort),
             Happens::Panics => handle.unwrap().do_send(Explode),
-            Happens::GivenUp => part.asked = None,
+            Happens::GivenUp => {
+                part.asked = None;
+                part.starting = None;
+            }
             Happens::OwnerDies => {
                 entry.unwrap().set_owner(part.cut.clone());
                 part.cut.owner_gone.store(true, SeqCst);
@@ -196,7 +220,11 @@ impl Part {
     }
 
     async fn secure(&mut self) {
-        let socket = Socket::boxed(self.raw.take().unwrap());
+        let socket = match self.raw.take() {
+            Some(raw) => Socket::boxed(raw),
+            // TLS inside of the TLS that there is.
+            None => self.peer.take().unwrap().into(),
+        };
         let mut peer = match self.accepted {
             true => TlsStream::client(&TLS.0, "localhost", 0, None, socket).unwrap(),
             false => TlsStream::server(&TLS.1, socket).unwrap(),

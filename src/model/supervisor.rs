@@ -74,6 +74,7 @@ impl State {
                 self.truth.rows_due += u8::from(stopping);
                 let mut child = Child::new(id, accepted, phase, cast.upsets);
                 child.measures = cast.eager;
+                child.forgets_what_waits = cast.fault == Some(Fault::ForgetsWhatWaits);
                 child.seen.in_lame_duck = stopping;
                 self.children.push(child);
             }

@@ -44,31 +44,36 @@ impl Child {
                 if let Some(event) = self.life.peer_was_first() {
                     self.life.on(event);
                 }
+                self.notice_unwrapped(fault);
             }
             Dialed => drop(self.life.on(Event::Dialed)),
             Secured => {
                 self.life.on(Event::Secured);
-                self.tell(|seen| seen.connected += 1);
+                match self.life.opens() || fault == Some(Fault::ConnectsAgain) {
+                    true => self.tell(|seen| seen.connected += 1),
+                    false => self.tell(|seen| seen.secured += 1),
+                }
             }
             DialFails => self.fail(Reason::DialFailed(DialFailure::Connect { attempts: Vec::new() })),
             HandshakeFails => self.fail(Reason::HandshakeFailed(HandshakeFailure::Tls(String::new()))),
             Reset => self.fail(Reason::Reset),
             Data => {
                 self.seen.data = true;
-                if self.life.phase == Phase::Open || self.delivers_late {
+                if self.life.phase == Phase::Open || self.delivers_late || self.life.unwraps {
                     self.tell(|_| ());
                     // The protocol answers.
-                    self.owes |= !self.life.phase.is_closing();
+                    self.answer();
                 }
             }
             PeerReads => self.owes = false,
             PeerCloses => {
                 self.seen.peer_notified = true;
                 self.peer_ended(true);
+                self.notice_unwrapped(fault);
             }
             PeerFin => self.peer_ended(fault == Some(Fault::FinIsClean)),
             TimesOut => {
-                let event = self.life.timed_out(self.owes);
+                let event = self.life.timed_out(self.owes || self.waits);
                 self.life.on(event);
             }
             AppCloses => {
@@ -79,6 +84,17 @@ impl Child {
             AppHalfCloses => {
                 if let Some(event) = self.life.half_close() {
                     self.delivers_late = true;
+                    self.life.on(event);
+                }
+            }
+            AppSecures => {
+                if let Some(event) = self.life.secure() {
+                    self.life.on(event);
+                }
+            }
+            AppUnwraps | AppUnwrapsAndWrites => {
+                if let Some(event) = self.life.unwrap() {
+                    self.waits = what == AppUnwrapsAndWrites;
                     self.life.on(event);
                 }
             }
@@ -113,7 +129,7 @@ impl Child {
     }
 
     fn close(&mut self, cause: Option<Reason>) {
-        let event = self.life.close(cause);
+        let event = self.life.close(cause, self.waits && !self.forgets_what_waits);
         self.life.on(event);
     }
 
@@ -124,16 +140,44 @@ impl Child {
     }
 
     fn fail(&mut self, reason: Reason) {
-        let event = self.life.fail(reason, self.owes);
+        let event = self.life.fail(reason, self.owes || self.waits);
         self.life.on(event);
     }
 
     fn peer_ended(&mut self, clean: bool) {
-        let tells = self.life.phase == Phase::Open || self.delivers_late;
+        let tells = (self.life.phase == Phase::Open || self.delivers_late || self.life.unwraps)
+            && !(self.life.unwraps && clean);
         let event = self.life.peer_ended(clean, self.delivers_late);
         self.life.on(event);
         if tells {
             self.tell(|seen| seen.ends_of_stream += 1);
+        }
+    }
+
+    /// The protocol answers: behind the TLS that is being ended, if it is.
+    fn answer(&mut self) {
+        match self.life.unwraps {
+            true => self.waits |= !self.life.is_closing(),
+            false => self.owes |= !self.life.is_closing(),
+        }
+    }
+
+    /// As `Connection::notice_unwrapped`. There is TLS below, so that the rest of the life is as the model knows it.
+    fn notice_unwrapped(&mut self, fault: Option<Fault>) {
+        if !self.life.unwraps || self.life.phase != Phase::Open {
+            return;
+        }
+        self.owes = std::mem::take(&mut self.waits);
+        let proof = self.life.proof;
+        let event = self.life.unwrapped(true);
+        if fault == Some(Fault::KeepsProof) {
+            self.life.proof = proof;
+        }
+        // What was said was said by the TLS that has ended.
+        (self.seen.we_notified, self.seen.peer_notified, self.seen.ends_of_stream) = (false, false, 0);
+        self.tell(|seen| seen.unwrapped += 1);
+        if let Some(event) = event {
+            self.life.on(event);
         }
     }
 
@@ -191,7 +235,7 @@ impl Child {
             secure: true,
             bytes_in: 0,
             bytes_out: 0,
-            bytes_unsent: self.owes.into(),
+            bytes_unsent: (self.owes || self.waits).into(),
             age: Duration::ZERO,
         }
     }

@@ -110,7 +110,8 @@ pub(crate) struct Orders {
 pub(crate) struct Entry {
     pub(crate) id: ConnectionId,
     pub(crate) role: Role,
-    pub(crate) secure: bool,
+    /// Whether there is TLS, as its thread last said.
+    secure: AtomicBool,
     name: Arc<str>,
     address: OnceLock<std::net::SocketAddr>,
     admitted: Instant,
@@ -146,7 +147,7 @@ impl Entry {
         Entry {
             id,
             role,
-            secure,
+            secure: AtomicBool::new(secure),
             name: peer.name,
             address: peer.address.map(OnceLock::from).unwrap_or_default(),
             admitted: Instant::now(),
@@ -175,6 +176,14 @@ impl Entry {
 
     pub(crate) fn set_address(&self, address: std::net::SocketAddr) {
         let _ = self.address.set(address);
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure.load(Relaxed)
+    }
+
+    pub(crate) fn set_secure(&self, secure: bool) {
+        self.secure.store(secure, Relaxed);
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -323,7 +332,7 @@ impl Entry {
             },
             reason: self.fallback_reason(),
             proof: CloseProof::default(),
-            secure: self.secure,
+            secure: self.is_secure(),
             bytes_in: 0,
             bytes_out: 0,
             bytes_unsent: 0,

@@ -30,6 +30,7 @@ struct Inner {
     context: SslContext,
     sessions: Option<Arc<Sessions>>,
     trust: Trust,
+    reads_ahead: bool,
 }
 
 /// By what a server is known.
@@ -106,6 +107,10 @@ impl ClientTls {
         if let Some(sessions) = &self.0.sessions {
             sessions.forget(key);
         }
+    }
+
+    pub(super) fn reads_ahead(&self) -> bool {
+        self.0.reads_ahead
     }
 
     pub(super) fn is_pinned(&self) -> bool {
@@ -266,7 +271,8 @@ impl ClientTlsBuilder {
             true => Some(Sessions::attach(&mut context, self.per_peer, self.total).map_err(library())?),
             false => None,
         };
-        Ok(ClientTls(Arc::new(Inner { context: context.build(), sessions, trust })))
+        let reads_ahead = self.options.read_ahead;
+        Ok(ClientTls(Arc::new(Inner { context: context.build(), sessions, trust, reads_ahead })))
     }
 
     fn trust(&self, context: &mut SslContextBuilder) -> Result<Trust, TlsConfigError> {

@@ -7,6 +7,7 @@
 //!   three, and what we still owe the peer can be written.
 //! - **Our FIN is held back.** `tokio_openssl` shuts the socket down in the same call that sends close_notify; the gate lets that through only once it is [opened](Gate::open).
 //! - **The socket's error is kept.** The library may wrap it, or report an older error in its place; a reset is told by what the socket itself said.
+//! - **What was read before there was TLS** is given to the library first: see [`StartTls`](crate::StartTls).
 //! - **A flush is never pending**, because the library would take that for a failure (its BIO sets no retry flag on a flush).
 
 use std::{
@@ -15,12 +16,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Socket, StreamFailure};
 
 pub(crate) struct Gate {
     socket: Socket,
+    /// What was read from the socket before there was TLS, and belongs to it.
+    already_read: Bytes,
     /// Whether a shutdown of the write side goes through.
     open: bool,
     fin_seen: bool,
@@ -35,9 +39,10 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(socket: Socket) -> Gate {
+    pub(crate) fn new(socket: Socket, already_read: Bytes) -> Gate {
         Gate {
             socket,
+            already_read,
             open: false,
             fin_seen: false,
             hid_fin: false,
@@ -64,7 +69,11 @@ impl Gate {
 
     /// Ready when it makes sense to ask the library for more.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.holds || self.fin_seen { Poll::Ready(()) } else { self.socket.poll_readable(cx) }
+        if self.holds || self.fin_seen || !self.already_read.is_empty() {
+            Poll::Ready(())
+        } else {
+            self.socket.poll_readable(cx)
+        }
     }
 
     /// To be told after each read from the library. `may_hold`: what is left in it; where the read is pending, that is for the gate to know.
@@ -110,6 +119,12 @@ impl Gate {
         &mut self.socket
     }
 
+    /// The socket, and what was read from it before and has not been asked for. What is left here is not to be used.
+    pub(crate) fn take_socket(&mut self) -> (Socket, Bytes) {
+        let socket = std::mem::replace(&mut self.socket, Socket::boxed(tokio::io::empty()));
+        (socket, std::mem::take(&mut self.already_read))
+    }
+
     #[cfg(test)]
     pub(super) fn replace_socket(&mut self, socket: Socket) -> Socket {
         std::mem::replace(&mut self.socket, socket)
@@ -133,6 +148,12 @@ impl Gate {
 impl AsyncRead for Gate {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.in_vain = true;
+        if !self.already_read.is_empty() {
+            let n = self.already_read.len().min(buf.remaining());
+            buf.put_slice(&self.already_read.split_to(n));
+            (self.holds, self.in_vain) = (true, false);
+            return Poll::Ready(Ok(()));
+        }
         if self.fin_seen {
             self.hid_fin = true;
             return Poll::Pending;

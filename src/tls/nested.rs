@@ -28,9 +28,6 @@ pub struct Nested {
     outer: TlsStream,
 }
 
-/// How many records are read, at most, so that the drop of a socket does not answer them with a reset. Chosen arbitrarily: a close_notify and some tickets.
-const LAST_RECORDS: usize = 16;
-
 impl Nested {
     pub(super) fn new(outer: TlsStream) -> Nested {
         Nested { outer }
@@ -42,8 +39,8 @@ impl Nested {
         self.outer.end()
     }
 
-    #[cfg(test)]
-    pub(super) fn into_outer_for_test(self) -> TlsStream {
+    /// The outer stream, when the inner one has ended and it goes on.
+    pub(crate) fn into_outer(self) -> TlsStream {
         self.outer
     }
 
@@ -76,17 +73,6 @@ impl Nested {
             before.put();
         }
         answer
-    }
-}
-
-/// What is there to be read is read, without waiting: the peer's close_notify, mostly.
-fn read_the_rest(outer: &mut TlsStream, cx: &mut Context<'_>) {
-    let mut room = [0; 1024];
-    for _ in 0..LAST_RECORDS {
-        match outer.poll_fill(cx, &mut ReadBuf::new(&mut room)) {
-            Poll::Ready(Ok(ReadEvent::Data(_))) => {}
-            _ => return,
-        }
     }
 }
 
@@ -126,7 +112,6 @@ impl AsyncWrite for Nested {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // What failed before fails the close_notify, too: then the FIN is all that is left to be said.
         let _ = ready!(self.apart(|outer| outer.poll_close_notify(cx)));
-        self.apart(|outer| read_the_rest(outer, cx));
         self.apart(|outer| outer.poll_fin(cx)).map(Ok)
     }
 }

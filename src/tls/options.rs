@@ -84,7 +84,8 @@ macro_rules! option_setters {
             self
         }
 
-        /// Whether as much as there is is read from the socket at a time: by default it is, one system call in place of three.
+        /// Whether as much as there is is read from the socket at a time: by default it is, one system call in place of three. A connection whose TLS is to
+        /// [end before it does](crate::StopTls) must not: what comes behind the TLS would be lost in the library.
         pub fn read_ahead(mut self, read_ahead: bool) -> Self {
             self.options.read_ahead = read_ahead;
             self

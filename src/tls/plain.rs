@@ -25,6 +25,11 @@ impl PlainStream {
         PlainStream { socket, fin_seen: false, fin_sent: false, unflushed: false }
     }
 
+    /// What it runs over, for TLS to begin there.
+    pub(crate) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,

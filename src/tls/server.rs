@@ -50,6 +50,10 @@ impl ServerTls {
         Ok(())
     }
 
+    pub(super) fn reads_ahead(&self) -> bool {
+        self.0.recipe.options.read_ahead
+    }
+
     pub(super) fn accept(&self) -> Result<Ssl, TlsConfigError> {
         let context = self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         Ssl::new(&context).map_err(TlsConfigError::library("prepare a TLS connection"))

@@ -22,6 +22,7 @@ use tokio_openssl::SslStream;
 
 use super::{Socket, StreamFailure, TlsInfo, compat, gate::Gate};
 use crate::fate::HandshakeFailure;
+pub(crate) use begin::Beginning;
 use begin::Side;
 pub(super) use fill::read_into;
 
@@ -41,6 +42,8 @@ pub(crate) enum ReadEvent {
 pub(crate) struct TlsStream {
     tls: SslStream<Gate>,
     side: Side,
+    /// The library may hold more than the record that it is at.
+    reads_ahead: bool,
     established: bool,
     /// A record of so many bytes may be written in part: nothing else, not even an alert, may be written before the rest of it.
     write_pending: Option<usize>,

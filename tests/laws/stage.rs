@@ -6,7 +6,7 @@ use actix::{Actor, Addr, Context, Handler};
 use bytes::{Bytes, BytesMut};
 use exeunt::{
     Adopt, Books, ClientTls, Connected, Connection, Data, Draining, Eof, Events, Handle, Io, Ledger, Lost, Owner,
-    Protocol, ProtocolError, ServerTls, Socket, Stop, StopPlan, Supervisor, sim::Quiet, tls::SelfSigned,
+    Protocol, ProtocolError, Secured, ServerTls, Socket, Stop, StopPlan, Supervisor, sim::Quiet, tls::SelfSigned,
 };
 use openssl::ssl::{Ssl, SslAcceptor, SslConnector, SslMethod, SslVerifyMode};
 use tokio::{
@@ -128,6 +128,13 @@ impl RawPeer {
         self.fin().await;
     }
 
+    /// So many bytes below TLS.
+    pub async fn read_raw(&mut self, n: usize) -> Vec<u8> {
+        let mut bytes = vec![0; n];
+        self.stream.get_mut().0.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
     /// Bytes below TLS.
     pub async fn write_raw(&mut self, bytes: &[u8]) {
         self.stream.get_mut().0.write_all(bytes).await.unwrap();
@@ -166,6 +173,7 @@ pub enum Seen {
     Data(Bytes),
     Eof { clean: bool },
     Draining,
+    Secured(Secured),
     Lost(Lost),
 }
 
@@ -198,6 +206,7 @@ record!(
     Data => |m| Seen::Data(m.bytes),
     Eof => |m| Seen::Eof { clean: m.clean },
     Draining => |_m| Seen::Draining,
+    Secured => |m| Seen::Secured(m),
     Lost => |m| Seen::Lost(m)
 );
 

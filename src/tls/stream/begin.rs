@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use openssl::ssl::Ssl;
 use tokio_openssl::SslStream;
 
@@ -27,29 +28,37 @@ pub(super) enum Side {
 
 const APPLICATION_VERIFICATION: i32 = 50;
 
-impl TlsStream {
-    /// A client that wants to speak to `server_name`; `port` only tells apart whose session may be resumed. `alpn`: offered in place of what `tls` says, in the form of the wire.
+/// A stream that has no socket yet: what can be wrong with its configuration is known.
+pub(crate) struct Beginning {
+    ssl: Ssl,
+    side: Side,
+    reads_ahead: bool,
+}
+
+impl Beginning {
+    /// As [`TlsStream::client`].
     pub(crate) fn client(
         tls: &ClientTls,
         server_name: &str,
         port: u16,
         alpn: Option<&[u8]>,
-        socket: Socket,
-    ) -> Result<TlsStream, TlsConfigError> {
+    ) -> Result<Beginning, TlsConfigError> {
         let (ssl, key) = tls.connect(server_name, port, alpn)?;
-        TlsStream::new(ssl, Side::Client { config: tls.clone(), key }, socket)
+        Ok(Beginning { ssl, side: Side::Client { config: tls.clone(), key }, reads_ahead: tls.reads_ahead() })
     }
 
-    pub(crate) fn server(tls: &ServerTls, socket: Socket) -> Result<TlsStream, TlsConfigError> {
-        TlsStream::new(tls.accept()?, Side::Server, socket)
+    pub(crate) fn server(tls: &ServerTls) -> Result<Beginning, TlsConfigError> {
+        Ok(Beginning { ssl: tls.accept()?, side: Side::Server, reads_ahead: tls.reads_ahead() })
     }
 
-    fn new(ssl: Ssl, side: Side, socket: Socket) -> Result<TlsStream, TlsConfigError> {
-        let tls =
-            SslStream::new(ssl, Gate::new(socket)).map_err(TlsConfigError::library("prepare a TLS connection"))?;
+    /// Gives it its socket. `already_read`: what was read from that before, which the handshake is to read first.
+    pub(crate) fn over(self, socket: Socket, already_read: Bytes) -> Result<TlsStream, TlsConfigError> {
+        let gate = Gate::new(socket, already_read);
+        let tls = SslStream::new(self.ssl, gate).map_err(TlsConfigError::library("prepare a TLS connection"))?;
         Ok(TlsStream {
             tls,
-            side,
+            side: self.side,
+            reads_ahead: self.reads_ahead,
             established: false,
             write_pending: None,
             close_notify_sent: false,
@@ -59,6 +68,23 @@ impl TlsStream {
             broken: None,
             write_broken: None,
         })
+    }
+}
+
+impl TlsStream {
+    /// A client that wants to speak to `server_name`; `port` only tells apart whose session may be resumed. `alpn`: offered in place of what `tls` says, in the form of the wire.
+    pub(crate) fn client(
+        tls: &ClientTls,
+        server_name: &str,
+        port: u16,
+        alpn: Option<&[u8]>,
+        socket: Socket,
+    ) -> Result<TlsStream, TlsConfigError> {
+        Beginning::client(tls, server_name, port, alpn)?.over(socket, Bytes::new())
+    }
+
+    pub(crate) fn server(tls: &ServerTls, socket: Socket) -> Result<TlsStream, TlsConfigError> {
+        Beginning::server(tls)?.over(socket, Bytes::new())
     }
 
     /// Once it has succeeded or failed it keeps answering the same. If we refuse the peer, our alert is on its way when this returns.

@@ -6,10 +6,11 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use super::{CUT_SHORT, TlsStream};
-use crate::tls::{StreamFailure, compat};
+use crate::tls::{Socket, StreamFailure, compat};
 
 impl TlsStream {
     /// Sends our close_notify, and nothing else: no FIN, no wait for the peer's. Once it is done it stays done. To be called when nothing is left to write.
@@ -65,6 +66,16 @@ impl TlsStream {
         let _ = ready!(Pin::new(gate).poll_shutdown(cx));
         self.fin_sent = true;
         Poll::Ready(())
+    }
+
+    /// Whether what comes behind the peer's close_notify is still in the socket then, for whoever goes on below.
+    pub(crate) fn can_be_unwrapped(&self) -> bool {
+        !self.reads_ahead
+    }
+
+    /// What it ran over, after both close_notify, and what is left there of the bytes that were read before the handshake.
+    pub(crate) fn unwrap(mut self) -> (Socket, Bytes) {
+        self.tls.get_mut().take_socket()
     }
 
     /// One attempt at a close_notify without waiting, for a teardown that will not poll again. Answers whether it is out.

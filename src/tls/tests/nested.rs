@@ -54,7 +54,7 @@ async fn both_say_close_notify_and_the_outer_says_it_for_a_fin() {
         assert_eq!(event(&mut client).await, Ok(ReadEvent::CloseNotify));
         fin(&mut client).await;
         let Socket::Tls(outer_server) = server.into_socket_for_test() else { panic!() };
-        assert_eq!(event(&mut outer_server.into_outer_for_test()).await, Ok(ReadEvent::CloseNotify));
+        assert_eq!(event(&mut outer_server.into_outer()).await, Ok(ReadEvent::CloseNotify));
     }
 }
 
@@ -63,7 +63,7 @@ async fn both_say_close_notify_and_the_outer_says_it_for_a_fin() {
 async fn the_cut_of_either_is_told() {
     for (client, mut server) in every_nested_pair().await {
         let Socket::Tls(outer_client) = client.into_socket_for_test() else { panic!() };
-        let mut outer_client = outer_client.into_outer_for_test();
+        let mut outer_client = outer_client.into_outer();
         close_notify(&mut outer_client).await.unwrap();
         fin(&mut outer_client).await;
         assert_eq!(event(&mut server).await, Ok(ReadEvent::Fin));
@@ -72,9 +72,24 @@ async fn the_cut_of_either_is_told() {
     }
     for (client, mut server) in every_nested_pair().await {
         let Socket::Tls(outer_client) = client.into_socket_for_test() else { panic!() };
-        fin(&mut outer_client.into_outer_for_test()).await;
+        fin(&mut outer_client.into_outer()).await;
         assert_eq!(event(&mut server).await, Ok(ReadEvent::Fin));
         assert_eq!(outer(&server).end(), Some(ReadEvent::Fin));
+    }
+}
+
+/// Law 4: after its FIN the inner stream reads on.
+#[tokio::test]
+async fn what_comes_after_our_fin_is_read() {
+    for (mut client, mut server) in every_nested_pair().await {
+        send(&mut server, b"before").await.unwrap();
+        fin(&mut client).await;
+        send(&mut server, b" and after").await.unwrap();
+        let mut got = Vec::new();
+        while got.len() < 16 {
+            got.extend_from_slice(&receive(&mut client).await.unwrap());
+        }
+        assert_eq!(got, b"before and after");
     }
 }
 
@@ -83,7 +98,7 @@ async fn the_cut_of_either_is_told() {
 async fn a_reset_below_is_told() {
     let (client, mut server) = nested_pair(tcp().await).await;
     let Socket::Tls(outer_client) = client.into_socket_for_test() else { panic!() };
-    super::close::reset(outer_client.into_outer_for_test());
+    super::close::reset(outer_client.into_outer());
     assert_eq!(event(&mut server).await, Err(StreamFailure::Reset));
 }
 
@@ -92,7 +107,7 @@ async fn a_reset_below_is_told() {
 async fn a_corrupt_outer_record_is_the_outers() {
     let (client, mut server) = nested_pair(memory()).await;
     let Socket::Tls(outer_client) = client.into_socket_for_test() else { panic!() };
-    let mut below = outer_client.into_outer_for_test().into_socket_for_test();
+    let mut below = outer_client.into_outer().into_socket_for_test();
     tokio::io::AsyncWriteExt::write_all(&mut below, b"\x17\x03\x03\x00\x20this is thirty-two bytes of junk")
         .await
         .unwrap();
