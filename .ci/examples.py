@@ -260,6 +260,66 @@ def fetch(debug, work):
         nobody.ends(3)
 
 
+def starttls(debug, work):
+    """STARTTLS and SSLRequest against a server of a few lines: Python's `ssl` on the socket on which it spoke plainly before."""
+    import socket
+    import ssl
+
+    names = [str(work / name) for name in ("starttls.pem", "starttls.key")]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost", "-out", names[0], "-keyout", names[1]],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*names)
+
+    def smtp(plain):
+        words = plain.makefile("rb")
+        plain.sendall(b"220 localhost ESMTP\r\n")
+        assert words.readline().startswith(b"EHLO ")
+        plain.sendall(b"250-localhost\r\n250 STARTTLS\r\n")
+        assert words.readline() == b"STARTTLS\r\n"
+        plain.sendall(b"220 go ahead\r\n")
+        with context.wrap_socket(plain, server_side=True) as secure:
+            words = secure.makefile("rb")
+            assert words.readline().startswith(b"EHLO ")
+            secure.sendall(b"250 localhost\r\n")
+            assert words.readline() == b"QUIT\r\n"
+            secure.sendall(b"221 bye\r\n")
+            secure.unwrap()
+
+    def postgres(plain):
+        assert plain.recv(8) == bytes([0, 0, 0, 8, 4, 210, 22, 47])
+        plain.sendall(b"S")
+        with context.wrap_socket(plain, server_side=True) as secure:
+            assert b"user\0exeunt\0" in secure.recv(100)
+            secure.sendall(b"R\0\0\0\x08\0\0\0\x05")
+            assert secure.recv(5) == b"X\0\0\0\x04"
+            secure.unwrap()
+
+    for name, speak in (("smtp", smtp), ("postgres", postgres)):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.settimeout(DEADLINE)
+
+            def once():
+                plain, _ = listening.accept()
+                plain.settimeout(DEADLINE)
+                speak(plain)
+
+            server = threading.Thread(target=once, daemon=True)
+            server.start()
+            target = "localhost:%d" % listening.getsockname()[1]
+            with Program(debug / "starttls", target, "--protocol", name, "--ca", names[0], cwd=work) as program:
+                program.ends()
+                for word in ("Connected: ", "Secured: TLSv1.", "Lost: "):
+                    check(sum(line.startswith(word) for line in program.lines) == 1, program, f"not one line begins with {word!r}")
+                check(any("CN=localhost" in line for line in program.lines), program, "the certificate's subject is not told")
+            server.join(DEADLINE)
+            check(not server.is_alive(), program, "the server did not finish")
+
+
 def refused(debug, work):
     """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger; so does `fetch`, where that port is its proxy's."""
     import socket
@@ -298,6 +358,9 @@ def wrong(debug, work):
         ["fetch", "https://localhost/", "--proxy", "ftp://user:secret@proxy"],
         ["fetch", "http://localhost/", "--proxy", "localhost:1", "--unix", "socket"],
         ["echo_server", "--port", "0", "--cert", missing, "--key", missing],
+        ["starttls"],
+        ["starttls", "localhost:25"],
+        ["starttls", "localhost:25", "--protocol", "ftp"],
         ["serve"],
         ["serve", "--port", "0", "--root", missing],
     ):
@@ -335,6 +398,7 @@ def main():
         echo(debug, work)
         serve(debug, work)
         fetch(debug, work)
+        starttls(debug, work)
         refused(debug, work)
         wrong(debug, work)
         unread(debug, work)

@@ -88,6 +88,11 @@ impl Process {
         self.signal("-STOP");
     }
 
+    /// By SIGINT.
+    pub fn interrupt(&mut self) {
+        self.signal("-INT");
+    }
+
     /// By SIGCONT.
     pub fn thaw(&mut self) {
         self.signal("-CONT");
