@@ -59,9 +59,10 @@ def versions():
     return ", ".join(f"{name} {version}" for name, version in packages if name in PEERS)
 
 
-def machine(tls, program, python, pinned):
+def machine(tls, program, python, pinned, quick):
     told = {
         "date": date.today().isoformat(),
+        "runs": "short (`--quick`)" if quick else "full",
         "machine": f"{os.cpu_count()} cores, {processor()}, {platform.system()} {platform.release()}",
         "pinned": "the client to one core, the server to another" if pinned else "nothing: this machine does not let processes be pinned, or has one core",
         "compiler": output("rustc", "--version"),
@@ -81,7 +82,7 @@ def measure(asked, tls, program):
     if asked.client:
         names = [name for name in names if name in asked.client]
     clients = Clients(program, asked.python, client_core, None if client_core is None else {client_core, server_core})
-    facts = machine(tls, program, asked.python, client_core is not None)
+    facts = machine(tls, program, asked.python, client_core is not None, asked.quick)
     verdicts = []
     for name in asked.only or TABLES:
         say(f"bench: {name}, {report.LIBRARIES[tls]}")

@@ -37,6 +37,7 @@ def write(root, results, names, libraries):
     charts = os.path.join(root, "benches", "charts")
     os.makedirs(charts, exist_ok=True)
     sections, goals = [], []
+    several = any(len(by_tls) > 1 for by_tls in shown.values())
     for name, by_tls in shown.items():
         first = next(iter(by_tls.values()))
         svg = chart.draw(first)
@@ -45,9 +46,9 @@ def write(root, results, names, libraries):
                 file.write(svg)
         notes = "".join(f"\n\n{note}" for note in first.notes)
         picture = f"\n\n![{first.title}](charts/{name}.svg)" if svg else ""
-        sections.append(f"### {name}: {first.title}\n\n{first.unit}.\n\n{report.markdown(by_tls)}{notes}{picture}")
+        sections.append(f"### {name}: {first.title}\n\n{first.unit}; {first.machine['date']}, {first.machine['runs']} runs.\n\n{report.markdown(by_tls)}{notes}{picture}")
         for tls, one in by_tls.items():
-            goals += [goal | {"what": f"{goal['what']} ({report.LIBRARIES[tls]})"} if len(libraries) > 1 else goal for goal in one.goals]
+            goals += [goal | {"what": f"{goal['what']} ({report.LIBRARIES[tls]})"} if several else goal for goal in one.goals]
     machine = next(iter(next(iter(shown.values())).values())).machine
     rewrite(
         os.path.join(root, "benches", "README.md"),
@@ -61,7 +62,7 @@ def write(root, results, names, libraries):
 
 
 def told(machine, libraries, shown):
-    lines = [f"- {name}: {value}" for name, value in machine.items() if name != "tls"]
+    lines = [f"- {name}: {value}" for name, value in machine.items() if name not in ("date", "runs", "tls")]
     versions = {}
     for by_tls in shown.values():
         for tls, one in by_tls.items():
