@@ -60,7 +60,7 @@ impl<P: Protocol> ActorFuture<Connection<P>> for Pump {
 
 impl<P: Protocol> Connection<P> {
     fn pump(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        self.obey(context);
+        let tidy = self.obey(context);
         self.notice_release(context, cx);
         for _ in 0..TURNS {
             let moved = match self.link.life.phase {
@@ -73,6 +73,10 @@ impl<P: Protocol> Connection<P> {
             };
             if !moved && !self.check_deadlines(context, cx) {
                 self.link.entry.set_waiting_for(self.link.waiting_for());
+                if tidy && let Some(stream) = &mut self.link.stream {
+                    // Not before: to ask the library whether there is something to read brings its buffer back.
+                    stream.give_back_buffers();
+                }
                 return Poll::Pending;
             }
         }
@@ -80,17 +84,12 @@ impl<P: Protocol> Connection<P> {
         Poll::Pending
     }
 
-    /// Does what the supervisor has ordered.
-    fn obey(&mut self, context: &mut Context<Self>) {
-        let Some(orders) = self.link.entry.take_orders() else { return };
+    /// Does what the supervisor has ordered. Whether the connection is to give its buffers back when nothing has moved.
+    fn obey(&mut self, context: &mut Context<Self>) -> bool {
+        let Some(orders) = self.link.entry.take_orders() else { return false };
         let link = &mut self.link;
         link.kill_at = orders.kill_at.or(link.kill_at);
         link.linger_cap = orders.linger.or(link.linger_cap);
-        if orders.tidy
-            && let Some(stream) = &mut link.stream
-        {
-            stream.give_back_buffers();
-        }
         if orders.owner_gone {
             link.close(Close::default(), Some(Reason::OwnerGone));
         }
@@ -108,6 +107,7 @@ impl<P: Protocol> Connection<P> {
             // A half-closed connection, too, has had its time.
             self.link.close(Close::default(), None);
         }
+        orders.tidy
     }
 
     /// Nobody can send a message any more, or nobody awaits the connect.
