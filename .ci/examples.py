@@ -320,6 +320,36 @@ def starttls(debug, work):
             check(not server.is_alive(), program, "the server did not finish")
 
 
+def websocket(debug, work):
+    """Both sides of the example: a client that closes, and two that stay, of which one leaves by SIGINT and one is left by the server's SIGTERM."""
+    ca = "exeunt-websocket-ca.pem"
+    with Program(debug / "websocket", "serve", "--port", "0", "--json", cwd=work) as server:
+        port = json.loads(server.wait_for(lambda line: is_event(line, "listening"), "listening"))["port"]
+        client = ["connect", f"wss://localhost:{port}/", "--ca", ca, "--json"]
+
+        def closed(program, code):
+            line = json.loads(program.wait_for(lambda line: is_event(line, "closed"), "saying that it was closed"))
+            check((line["code"], line["clean"]) == (code, True), program, f"it was not closed with {code}")
+
+        with Program(debug / "websocket", *client, "--message", "one", "--message", "two", cwd=work) as one:
+            one.ends()
+            texts = [json.loads(line)["text"] for line in one.lines if is_event(line, "message")]
+            check(texts == ["one", "two"], one, "the answers are not what was sent")
+            check(one.ledger()["connected"] == 1, one, "not one connection")
+        closed(server, 1000)
+
+        for leaves, how in (("client", signal.SIGINT), ("server", signal.SIGTERM)):
+            with Program(debug / "websocket", *client, "--hold", cwd=work) as stays:
+                stays.wait_for(lambda line: is_event(line, "message"), "an answer")
+                (stays if leaves == "client" else server).process.send_signal(how)
+                closed(stays, 1001)
+                stays.ends()
+                check(stays.ledger()["connected"] == 1, stays, "not one connection")
+            closed(server, 1001)
+        server.ends()
+        check(server.ledger()["connected"] == 3, server, "not three connections")
+
+
 def refused(debug, work):
     """Against a port where nobody listens `talk` says so by its exit code, and still prints the ledger; so does `fetch`, where that port is its proxy's."""
     import socket
@@ -363,6 +393,9 @@ def wrong(debug, work):
         ["starttls", "localhost:25", "--protocol", "ftp"],
         ["serve"],
         ["serve", "--port", "0", "--root", missing],
+        ["websocket"],
+        ["websocket", "serve"],
+        ["websocket", "connect", "wss://localhost/", "--ca", missing],
     ):
         name, *rest = arguments
         print(f"   {' '.join(arguments)}", flush=True)
@@ -399,6 +432,7 @@ def main():
         serve(debug, work)
         fetch(debug, work)
         starttls(debug, work)
+        websocket(debug, work)
         refused(debug, work)
         wrong(debug, work)
         unread(debug, work)

@@ -68,6 +68,7 @@
 //! | `multipart` | no | `http`, and forms of parts: `http::Form` to send, `http::Multipart` to read |
 //! | `digest` | no | `http`, and digest authorization of requests |
 //! | `awc` | no | the module `awc`: the connections of awc's client, supervised |
+//! | `websocket` | no | `http`, and the module `http::websocket`: WebSocket as client and server |
 //! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
 //! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |

@@ -62,7 +62,7 @@ impl Carrier {
             carrier.end_of_stream(end);
         }
         if let Some(until) = draining {
-            carrier.drain(until);
+            carrier.drain(io, until);
         }
         io.drive(false);
         (carrier, stream)
@@ -82,8 +82,9 @@ impl Carrier {
         self.tray.with(|inner| inner.end_reading(end));
     }
 
-    pub(crate) fn drain(&mut self, until: Instant) {
-        self.tray.with(|inner| inner.draining = Some(until));
+    pub(crate) fn drain<P: Protocol>(&mut self, io: &mut Io<'_, P>, until: Instant) {
+        let linger = io.link().linger();
+        self.tray.with(|inner| (inner.draining, inner.linger) = (Some(until), linger));
         self.tray.news.notify_waiters();
     }
 

@@ -1,5 +1,7 @@
 //! How long a connection may stay as it is, and what it waits for.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::link::Link;
@@ -22,9 +24,13 @@ impl Link {
         }
     }
 
+    /// How long the peer's end is awaited once ours is said.
+    pub(super) fn linger(&self) -> Duration {
+        self.linger_cap.map_or(self.options.linger, |cap| self.options.linger.min(cap))
+    }
+
     pub(super) fn linger_until(&self) -> Option<Instant> {
-        let linger = self.linger_cap.map_or(self.options.linger, |cap| self.options.linger.min(cap));
-        let own = self.phase_since.checked_add(linger);
+        let own = self.phase_since.checked_add(self.linger());
         own.into_iter().chain(self.kill_at).min()
     }
 

@@ -36,7 +36,7 @@ mod stream_error;
 mod streamed;
 mod supervised;
 mod switch;
-mod timer;
+pub(crate) mod timer;
 mod tray;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -90,8 +90,8 @@ impl Protocol for Streamed {
         self.carrier.end_of_stream(end);
     }
 
-    fn drain(&mut self, _: &mut Io<'_, Self>, until: Instant) {
-        self.carrier.drain(until);
+    fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
+        self.carrier.drain(io, until);
     }
 
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {

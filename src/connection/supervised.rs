@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::{
@@ -101,6 +102,11 @@ impl SupervisedStream {
                 news.await;
             }
         }
+    }
+
+    /// How long the connection waits, at most, for its peer's end when ours is said; a stop may have made it shorter. For protocols that part with a word of their own, and wait for the answer.
+    pub fn linger(&self) -> Duration {
+        self.tray.with(|inner| inner.linger)
     }
 
     fn poll_slices(&self, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -12,6 +12,7 @@ use std::{
     io::IoSlice,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -45,7 +46,6 @@ pub(super) struct Inner {
     write_low: usize,
     /// The high mark was reached and the low one has not been since.
     full: bool,
-    /// Nothing more is accepted.
     sealed: Option<StreamError>,
     /// Our direction is to be closed when the outbox is written.
     pub(super) shutdown: bool,
@@ -55,6 +55,7 @@ pub(super) struct Inner {
     pub(super) released: bool,
     /// The end of the drain, once it has begun.
     pub(super) draining: Option<Instant>,
+    pub(super) linger: Duration,
     pub(super) lost: Option<Box<Lost>>,
     connection: Option<Waker>,
     reader: Option<Waker>,
@@ -88,6 +89,7 @@ impl Tray {
             shut: false,
             released: false,
             draining: None,
+            linger: Duration::ZERO,
             lost: None,
             connection: None,
             reader: None,
@@ -127,6 +129,7 @@ impl Tray {
 impl Inner {
     pub(super) fn take_marks(&mut self, options: &Options) {
         (self.write_high, self.write_low) = (options.write_high, options.write_low);
+        self.linger = options.linger;
     }
 
     /// Takes what has come out of `data`. Whether reading is to be held.

@@ -300,7 +300,7 @@ impl Protocol for HttpClient {
 
     fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
         if let State::Upgraded(carrier) = &mut self.state {
-            return carrier.drain(until);
+            return carrier.drain(io, until);
         }
         self.draining = Some(until);
         if let Some(watch) = &self.watch {

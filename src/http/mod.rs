@@ -34,6 +34,8 @@ mod timed;
 mod turns;
 mod upgrade;
 mod watch;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use body::{Body, BoxError};
 pub use client::HttpClient;

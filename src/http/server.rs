@@ -243,9 +243,9 @@ impl<H: Respond> Protocol for HttpServer<H> {
         }
     }
 
-    fn drain(&mut self, _: &mut Io<'_, Self>, until: Instant) {
+    fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
         if let State::Upgraded(carrier) = &mut self.state {
-            return carrier.drain(until);
+            return carrier.drain(io, until);
         }
         self.drain_until = Some(until);
         self.desk.drain();

@@ -13,6 +13,8 @@ mod stage;
 #[cfg(unix)]
 mod unix;
 mod upgrades;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 /// Bounds a wait, so that a defect is a failure and not a hang. Nothing is expected to come near it.
 async fn soon<T>(what: impl Future<Output = T>) -> Option<T> {

@@ -41,6 +41,15 @@ impl Drop for Directory {
     }
 }
 
+/// The first Python that has this module: a distribution's package is for the distribution's own.
+pub fn python(module: &str) -> &'static str {
+    let import = format!("import {module}");
+    let has =
+        |python: &&str| Command::new(python).args(["-c", &import]).output().is_ok_and(|output| output.status.success());
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(has);
+    python.unwrap_or_else(|| panic!("no Python has {module}: run script/setup"))
+}
+
 pub struct Server {
     _process: Process,
     directory: Directory,
@@ -69,13 +78,8 @@ impl Server {
         Server::script("node", "server.js").await
     }
 
-    /// The first Python that has aiohttp: a distribution's package is for the distribution's own.
     async fn aiohttp() -> Self {
-        let has = |python: &&str| {
-            Command::new(python).args(["-c", "import aiohttp"]).output().is_ok_and(|output| output.status.success())
-        };
-        let python = ["python3", "/usr/bin/python3"].into_iter().find(has);
-        Server::script(python.expect("no Python has aiohttp: run script/setup"), "server.py").await
+        Server::script(python("aiohttp"), "server.py").await
     }
 
     pub async fn nginx() -> Self {

@@ -2,6 +2,7 @@
 
 mod client;
 mod crowd;
+mod draining;
 mod server;
 mod session;
 

@@ -1,7 +1,7 @@
 //! A server that upgrades, over pipes, with a client that says what it is told.
 
 use exeunt::{
-    Phase, Reason, StreamError, SupervisedStream, Verdict,
+    Phase, Reason, StreamError, SupervisedStream,
     http::{Body, RequestBody, UpgradeError, upgrade},
 };
 use http::{Method, Request, Response, StatusCode};
@@ -29,17 +29,13 @@ over_both!(
     a_client_that_goes_before_the_answer_is_told
     a_response_before_it_is_written_first
     much_that_came_with_the_head_is_not_lost
-    a_drain_is_told_and_finished
-    a_drain_in_the_middle_of_an_upgrade_is_told
-    an_upgrade_that_is_refused_in_a_drain_closes
-    a_stream_that_does_not_care_is_closed_at_the_end_of_the_drain
     neither_clock_of_http_runs_on
 );
 
-type Streams = mpsc::UnboundedReceiver<Result<SupervisedStream, UpgradeError>>;
+pub type Streams = mpsc::UnboundedReceiver<Result<SupervisedStream, UpgradeError>>;
 
 /// Grants every upgrade and every tunnel, after so many seconds; what becomes of it is the test's. Anything else is answered in HTTP.
-fn granting(after: u32) -> (impl AsyncHandler, Streams) {
+pub fn granting(after: u32) -> (impl AsyncHandler, Streams) {
     let (tell, streams) = mpsc::unbounded_channel();
     let handler = move |mut request: Request<RequestBody>| {
         let (asked, upgrading, tell) = (request.method().clone(), upgrade(&mut request), tell.clone());
@@ -59,7 +55,7 @@ fn granting(after: u32) -> (impl AsyncHandler, Streams) {
 }
 
 /// The bound of a handler, which no closure's type can be written without.
-trait AsyncHandler: Fn(Request<RequestBody>) -> Self::Answer + Send + Sync + 'static {
+pub trait AsyncHandler: Fn(Request<RequestBody>) -> Self::Answer + Send + Sync + 'static {
     type Answer: Future<Output = Response<Body>> + Send + 'static;
 }
 
@@ -71,7 +67,7 @@ where
     type Answer = A;
 }
 
-async fn next(streams: &mut Streams) -> SupervisedStream {
+pub async fn next(streams: &mut Streams) -> SupervisedStream {
     streams.recv().await.unwrap().unwrap()
 }
 
@@ -293,60 +289,6 @@ async fn much_that_came_with_the_head_is_not_lost(over: Over) {
     scene.end().await;
 }
 
-/// Law 6.
-async fn a_drain_is_told_and_finished(over: Over) {
-    let (handler, mut streams) = granting(0);
-    let mut scene = Scene::open(over, server(handler)).await;
-    scene.client.say(ASK).await;
-    scene.client.head().await;
-    let mut stream = next(&mut streams).await;
-    assert!(!stream.is_draining());
-    let stop = scene.stop();
-    let until = stream.draining().await.unwrap();
-    assert!(until > tokio::time::Instant::now());
-    scene.client.say("one more").await;
-    assert_eq!(read(&mut stream, 8).await, b"one more");
-    stream.write_all(b"and out").await.unwrap();
-    drop(stream);
-    assert_eq!(scene.client.until_end().await.unwrap(), b"and out");
-    scene.client.close().await;
-    assert_eq!(scene.lost().await.reason, Reason::Closed);
-    assert_eq!(scene.ended(stop).await.verdict(), Verdict::Clean);
-}
-
-/// Law 6: what was asked before the stop is granted, and its stream knows from its first moment.
-async fn a_drain_in_the_middle_of_an_upgrade_is_told(over: Over) {
-    let (handler, mut streams) = granting(10);
-    let mut scene = Scene::open(over, server(handler)).await;
-    scene.client.say(ASK).await;
-    settled().await;
-    let stop = scene.stop();
-    let answer = scene.client.answer().await;
-    assert_eq!((answer.status, answer.header("connection")), (101, Some("upgrade")));
-    let stream = next(&mut streams).await;
-    assert!(stream.is_draining());
-    drop(stream);
-    scene.client.leave().await;
-    assert_eq!(scene.lost().await.reason, Reason::Closed);
-    assert_eq!(scene.ended(stop).await.verdict(), Verdict::Clean);
-}
-
-async fn a_stream_that_does_not_care_is_closed_at_the_end_of_the_drain(over: Over) {
-    let (handler, mut streams) = granting(0);
-    let mut scene = Scene::open(over, server(handler)).await;
-    scene.client.say(ASK).await;
-    scene.client.head().await;
-    let mut stream = next(&mut streams).await;
-    let stop = scene.stop();
-    let error = stream.read(&mut [0; 1]).await.unwrap_err();
-    assert!(matches!(StreamError::of(&error), Some(StreamError::Closing { .. })), "{error}");
-    scene.client.leave().await;
-    let lost = scene.lost().await;
-    assert_eq!(lost.reason, Reason::Closed);
-    assert!(lost.age >= SECOND * 20, "the drain is 20 s, and it ended after {:?}", lost.age);
-    scene.ended(stop).await;
-}
-
 /// Keep-alive and the patience with a head are HTTP's: a stream may be silent for a day.
 async fn neither_clock_of_http_runs_on(over: Over) {
     let (handler, mut streams) = granting(0);
@@ -361,19 +303,4 @@ async fn neither_clock_of_http_runs_on(over: Over) {
     scene.client.leave().await;
     assert_eq!(scene.lost().await.reason, Reason::Closed);
     scene.end().await;
-}
-
-/// And one that is refused in a drain is the last on its connection.
-async fn an_upgrade_that_is_refused_in_a_drain_closes(over: Over) {
-    let (handler, mut streams) = granting(10);
-    let mut scene = Scene::open(over, server(handler)).await;
-    scene.client.say(ASK.replacen("GET", "POST", 1)).await;
-    settled().await;
-    let stop = scene.stop();
-    let answer = scene.client.answer().await;
-    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
-    assert!(streams.recv().await.unwrap().is_err());
-    scene.client.leave().await;
-    assert_eq!(scene.lost().await.reason, Reason::Closed);
-    assert_eq!(scene.ended(stop).await.verdict(), Verdict::Clean);
 }
