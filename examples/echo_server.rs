@@ -112,7 +112,7 @@ fn echo_server() -> Result<ExitCode, Early> {
         Some(socket) => On::Socket(socket),
         None => On::Address(options.address()?),
     };
-    let (tls, ca) = identity::server_tls(options.identity.as_ref(), &options.host)?;
+    let (tls, ca) = identity::server_tls(options.identity.as_ref(), &options.host, &[])?;
     command::log("warn");
 
     let mut supervisor = Supervisor::new().max_connections(options.max_connections);

@@ -59,6 +59,7 @@
 //! | `socks` | no | `proxy`, and SOCKS5 |
 //! | `hickory` | no | `HickoryResolver`: DNS with the records' own time to live, for a [`CachedResolver`] |
 //! | `http` | no | `proxy`, and HTTP/1.1 over supervised connections: the session and the server of the module `http` |
+//! | `http2` | no | `http`, and HTTP/2 beside HTTP/1.1: by ALPN and by prior knowledge, in a session and in a server |
 //! | `json` | no | `http`, and JSON bodies: `http::Body::json`, `http::Response::json` |
 //! | `charset` | no | `http`, and text in the charset that its peer names; without it UTF-8 and US-ASCII, and an error for all others |
 //! | `compression` | no | `gzip`, `deflate`, `brotli` and `zstd`, of which each is a feature, too: `http`, and responses in this encoding are decoded, up to a limit |

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use exeunt::{
     ClientTls, Proxies, StopPlan,
-    http::{Body, RequestBuilder, Session, SessionBuilder},
+    http::{Body, RequestBuilder, Session, SessionBuilder, Versions},
 };
 use futures_util::stream;
 use tokio::io::AsyncReadExt;
@@ -28,6 +28,8 @@ throws the bodies away, and prints how long it took.
   -n N             so many requests, over the URLs in turn
   -c C             so many at a time (default 1)
   --redirects N    follow so many redirects (default 10)
+  --http1          HTTP/1.1 alone (default: what the server chooses)
+  --http2          HTTP/2 alone, without asking where there is no TLS
   --proxy URL      by this proxy: http, https, socks5; user:password@ before its host
   --proxy-env      by the proxies that the environment names (http_proxy and so on)
   --noproxy LIST   no proxy for these, as in no_proxy: example.com, 10.0.0.0/8, *
@@ -56,6 +58,7 @@ pub struct Options {
     pub at_a_time: usize,
     pub redirects: Option<usize>,
     way: Way,
+    pub versions: Versions,
     ca: Option<String>,
     insecure: bool,
     pub timeout: Option<Duration>,
@@ -94,6 +97,7 @@ impl Options {
             at_a_time: 1,
             redirects: None,
             way: Way::default(),
+            versions: Versions::Auto,
             ca: None,
             insecure: false,
             timeout: None,
@@ -123,6 +127,7 @@ impl Options {
                 Short('n') => options.repeat = Some(command::number(&mut parser, "-n", 1..=1_000_000_000)?),
                 Short('c') => options.at_a_time = command::number(&mut parser, "-c", 1..=20_000)?,
                 Long("redirects") => options.redirects = Some(command::number(&mut parser, "--redirects", 0..=1000)?),
+                Long(version @ ("http1" | "http2")) => options.versions = versions(version)?,
                 Long("proxy") => {
                     options.way.proxies = Some(Proxies::all(command::text(&mut parser, "--proxy")?.parse()?));
                 }
@@ -225,6 +230,16 @@ impl Options {
     /// Whether a response with this status is a failure.
     pub fn is_refused(&self, status: http::StatusCode) -> bool {
         self.fail && (status.is_client_error() || status.is_server_error())
+    }
+}
+
+fn versions(option: &str) -> Result<Versions, Early> {
+    match option {
+        "http1" => Ok(Versions::Http1),
+        #[cfg(feature = "http2")]
+        _ => Ok(Versions::Http2),
+        #[cfg(not(feature = "http2"))]
+        _ => Err(Early::wrong("--http2 needs the feature http2")),
     }
 }
 

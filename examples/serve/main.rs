@@ -24,13 +24,16 @@ use common::{
     identity, report,
 };
 use counting::Counts;
-use exeunt::{Listen, Progress, Run, ServerTls, StopPlan, Subscribe, Subscription, Supervisor, http};
+use exeunt::{
+    Listen, Progress, Run, ServerTls, StopPlan, Subscribe, Subscription, Supervisor,
+    http::{self, ServerOptions, Versions},
+};
 use serde::Serialize;
 
 const USAGE: &str = "\
 usage: serve --port P [options]
 
-Serves HTTP/1.1 over TLS. SIGTERM or SIGINT: it stops listening, answers the requests that
+Serves HTTP/2 and HTTP/1.1 over TLS. SIGTERM or SIGINT: it stops listening, answers the requests that
 it has received, closes, and prints the ledger.
 
   --port P      the port; 0 takes a free one
@@ -40,6 +43,7 @@ it has received, closes, and prints the ledger.
                 127.0.0.1, ::1 and the host, and writes what a client has to trust to
                 exeunt-serve-ca.pem
   --plain       without TLS
+  --http1       HTTP/1.1 alone
   --root DIR    serve the files in there
   --drain MS    how long a stop lets requests finish (default 30000)
   --linger MS   how long a stop waits for clients to close (default 5000)
@@ -63,6 +67,7 @@ struct Options {
     host: String,
     identity: Option<(String, String)>,
     plain: bool,
+    versions: Versions,
     root: Option<PathBuf>,
     plan: StopPlan,
     json: bool,
@@ -77,6 +82,7 @@ impl Options {
         }
         let (mut port, mut host, mut cert, mut key) = (None, "127.0.0.1".to_owned(), None, None);
         let (mut plain, mut root, mut plan, mut json) = (false, None, StopPlan::new(), false);
+        let mut versions = Versions::Auto;
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
@@ -88,6 +94,7 @@ impl Options {
                 Long("key") => key = Some(command::text(&mut parser, "--key")?),
                 Long("root") => root = Some(files::root(&command::text(&mut parser, "--root")?)?),
                 Long("plain") => plain = true,
+                Long("http1") => versions = Versions::Http1,
                 Long("json") => json = true,
                 Short('h') | Long("help") => return Err(Early::Help(USAGE)),
                 _ => return Err(argument.unexpected().into()),
@@ -100,7 +107,7 @@ impl Options {
             (None, None) => None,
             _ => return Err(Early::wrong("--cert and --key belong together")),
         };
-        Ok(Options { port, host, identity, plain, root, plan, json })
+        Ok(Options { port, host, identity, plain, versions, root, plan, json })
     }
 
     fn address(&self) -> Result<SocketAddr, Early> {
@@ -112,7 +119,8 @@ impl Options {
 
     /// `None`: without TLS.
     fn tls(&self) -> Result<Option<(ServerTls, Option<String>)>, Early> {
-        (!self.plain).then(|| identity::server_tls(self.identity.as_ref(), &self.host)).transpose()
+        let alpn = if self.versions == Versions::Http1 { &["http/1.1", "http/1.0"] } else { http::ALPN };
+        (!self.plain).then(|| identity::server_tls(self.identity.as_ref(), &self.host, alpn)).transpose()
     }
 }
 
@@ -151,7 +159,8 @@ fn serve() -> Result<ExitCode, Early> {
     let code = run.run(async |supervisor| {
         // Before anybody can connect, so that no end is missed.
         let progress = supervisor.send(Subscribe).await?;
-        begin(&supervisor, address, tls, answers, json).await?;
+        let protocol = ServerOptions::new().versions(options.versions);
+        begin(&supervisor, address, tls, protocol, answers, json).await?;
         wrong.set(false);
         tell(progress, json).await;
         Ok(())
@@ -164,10 +173,11 @@ async fn begin(
     supervisor: &Addr<Supervisor>,
     address: SocketAddr,
     tls: Option<(ServerTls, Option<String>)>,
+    protocol: ServerOptions,
     answers: Arc<Answers>,
     json: bool,
 ) -> Result<(), Box<dyn Error>> {
-    let protocol = http::serve(move |request| answers.clone().answer(request));
+    let protocol = protocol.serve(move |request| answers.clone().answer(request));
     let listen = match &tls {
         Some((tls, _)) => Listen::on(address, tls, protocol),
         None => Listen::plain_on(address, protocol),

@@ -33,6 +33,11 @@ impl<P: Protocol> Io<'_, P> {
         self.link.entry.role
     }
 
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_secure(&self) -> bool {
+        self.link.entry.is_secure()
+    }
+
     /// Where in its life the connection is.
     pub fn phase(&self) -> Phase {
         self.link.life.phase

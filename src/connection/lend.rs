@@ -16,6 +16,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+#[cfg(feature = "http2")]
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Io, Protocol, link::Link, outbuf::OutBuf, stream::Stream};
@@ -35,6 +37,9 @@ pub(crate) struct Lent(Arc<Mutex<Slot>>);
 struct Slot {
     stream: Option<Stream>,
     out: OutBuf,
+    /// Was read before the first loan, to see what the peer speaks.
+    #[cfg(feature = "http2")]
+    ahead: Bytes,
     read: u64,
     written: u64,
     accepted: u64,
@@ -43,6 +48,19 @@ struct Slot {
 }
 
 impl Lent {
+    /// A loan that begins with what was read already, and counted.
+    #[cfg(feature = "http2")]
+    pub(crate) fn after(ahead: Bytes) -> Self {
+        Lent(Arc::new(Mutex::new(Slot { ahead, ..Slot::default() })))
+    }
+
+    /// What the library has read, and behind it what it was not given yet of what was read ahead.
+    #[cfg(feature = "http2")]
+    pub(crate) fn with_rest(&self, read: Bytes) -> Bytes {
+        let rest = std::mem::take(&mut self.slot().ahead);
+        if rest.is_empty() { read } else { [read, rest].concat().into() }
+    }
+
     fn slot(&self) -> MutexGuard<'_, Slot> {
         // A panic of the library's leaves what it did to the stream, which is what is to be closed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,9 +75,26 @@ impl<P: Protocol> Io<'_, P> {
         self.link.watches_writing |= driven;
     }
 
+    /// While the connection is open and this is so, it does not close when the last handle is dropped: somebody has a part of it who needs no handle, as the reader of a response's body. Then the
+    /// protocol has to look for [`is_released`](Io::is_released) when that is over.
+    pub(crate) fn keep(&mut self, kept: bool) {
+        self.link.kept = kept;
+    }
+
+    /// Whether the last handle is gone.
+    pub(crate) fn is_released(&self) -> bool {
+        !self.context.connected()
+    }
+
     /// Whether something may have come that was not read. `false`: nothing, and `cx` is woken when something does.
     pub(crate) fn is_readable(&mut self, cx: &mut Context<'_>) -> bool {
         self.link.stream.is_none() || self.link.is_readable(cx)
+    }
+
+    /// What ALPN has chosen.
+    #[cfg(feature = "http2")]
+    pub(crate) fn alpn(&self) -> Option<Vec<u8>> {
+        self.link.stream.as_ref()?.alpn()
     }
 
     /// Lends the stream for the length of `call`. Only while the connection is open: afterwards bytes are the close recipe's.
@@ -139,6 +174,12 @@ impl AsyncRead for Lent {
         }
         let slot = &mut *self.slot();
         let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
+        #[cfg(feature = "http2")]
+        if !slot.ahead.is_empty() {
+            let n = slot.ahead.len().min(buf.remaining());
+            buf.put_slice(&slot.ahead.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
         ready!(stream.poll_readable(cx));
         Poll::Ready(match ready!(stream.poll_fill(cx, buf)) {
             Ok(ReadEvent::Data(n)) => {

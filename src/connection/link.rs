@@ -40,6 +40,8 @@ pub(crate) struct Link {
     pub(super) driven: bool,
     /// The protocol is to be polled again in the same poll of the actor when bytes were written.
     pub(super) watches_writing: bool,
+    /// The protocol has something to finish for others than those who hold a handle: see [`Io::keep`](super::Io::keep).
+    pub(super) kept: bool,
     /// The protocol was told of write pressure.
     pub(super) pressed: bool,
     pub(super) waiting_writes: VecDeque<WaitingWrite>,
@@ -97,6 +99,7 @@ impl Link {
             held: false,
             driven: false,
             watches_writing: false,
+            kept: false,
             pressed: false,
             waiting_writes: VecDeque::new(),
             waiting_bytes: 0,

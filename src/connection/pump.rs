@@ -118,7 +118,8 @@ impl<P: Protocol> Connection<P> {
         if self.link.switch_is_given_up(cx) {
             self.link.abort(Reason::Cancelled);
         }
-        if !context.connected() && (!self.link.life.is_closing() || self.link.life.half_closed) {
+        let kept = self.link.kept && self.link.life.phase == Phase::Open;
+        if !context.connected() && !kept && (!self.link.life.is_closing() || self.link.life.half_closed) {
             // Completion is ownership: dropping the last handle is a graceful close. When it was dropped because the owner is gone, that is the reason.
             let cause = self.link.entry.owner_is_gone().then_some(Reason::OwnerGone);
             self.link.close(Close::default(), cause);

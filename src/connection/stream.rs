@@ -124,6 +124,14 @@ impl Stream {
         }
     }
 
+    #[cfg(feature = "http2")]
+    pub(super) fn alpn(&self) -> Option<Vec<u8>> {
+        match self {
+            Stream::Tls(stream) => stream.alpn(),
+            Stream::Plain(_) => None,
+        }
+    }
+
     pub(super) fn give_back_buffers(&mut self) {
         match self {
             Stream::Tls(stream) => stream.give_back_buffers(),

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "multipart")]
 use std::collections::VecDeque;
+#[cfg(feature = "http2")]
+use std::sync::Arc;
 use std::{
     borrow::Borrow,
     fmt,
@@ -16,6 +18,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 
 use super::expect::Gate;
+#[cfg(feature = "http2")]
+use super::http2::StreamGuard;
 
 /// An error of any kind, as the body of a user's may have.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +40,9 @@ pub struct Body {
     /// Holds the body back until the peer has said 100.
     gate: Option<Gate>,
     content_type: Option<HeaderValue>,
+    /// The stream of HTTP/2 that it is a part of, until it is sent.
+    #[cfg(feature = "http2")]
+    stream: Option<Arc<StreamGuard>>,
 }
 
 #[derive(Default)]
@@ -55,7 +62,7 @@ impl Body {
         Body::default()
     }
 
-    /// What this stream yields, in chunks on HTTP/1.1. An error of the stream's ends the connection, since half a message is on its way.
+    /// What this stream yields, in chunks on HTTP/1.1. An error of the stream's ends the connection, since half a message is on its way; on HTTP/2 it resets its own stream.
     pub fn stream<S, B, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<B, E>> + Send + 'static,
@@ -118,7 +125,7 @@ impl Body {
             Kind::Many(pieces) => Kind::Many(pieces.clone()),
             Kind::Streamed(_) => return None,
         };
-        Some(Body { kind, gate: None, content_type: self.content_type.clone() })
+        Some(Body { kind, content_type: self.content_type.clone(), ..Body::default() })
     }
 
     /// These pieces, one after the other.
@@ -148,13 +155,13 @@ impl Body {
     pub(super) fn hold_back(&mut self, gate: Gate) {
         self.gate = Some(gate);
     }
-}
 
-impl http_body::Body for Body {
-    type Data = Bytes;
-    type Error = BoxError;
+    #[cfg(feature = "http2")]
+    pub(super) fn part_of(&mut self, stream: Option<Arc<StreamGuard>>) {
+        self.stream = stream;
+    }
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_kind(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(gate) = &mut self.gate {
             std::task::ready!(gate.poll_open(cx))?;
             self.gate = None;
@@ -168,8 +175,22 @@ impl http_body::Body for Body {
             }
             #[cfg(feature = "multipart")]
             Kind::Many(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
-            Kind::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Kind::Streamed(body) => http_body::Body::poll_frame(Pin::new(body), cx),
         }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = self.poll_kind(cx);
+        #[cfg(feature = "http2")]
+        if let (Poll::Ready(Some(Err(error))), Some(stream)) = (&polled, &self.stream) {
+            stream.body_failed(error);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,49 +1,35 @@
-//! The protocol of an HTTP/1.1 client: hyper's connection, polled in the actor's own poll.
+//! The protocol of an HTTP client: hyper's connection, polled in the actor's own poll.
 
 mod ending;
+mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod upgraded;
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::VecDeque, fmt, sync::Arc, task::Context};
 
 use bytes::BytesMut;
-use futures_util::{FutureExt, future::BoxFuture};
-use http::{
-    Request, Response,
-    header::{HOST, HeaderValue},
-};
-use hyper::{
-    body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{Builder, Connection as HyperConnection, SendRequest},
-    },
-};
-use hyper_util::rt::TokioIo;
+use http::Request;
 use tokio::time::Instant;
 
+#[cfg(feature = "http2")]
+use super::Http2Options;
 use super::{
-    Body, ExchangeError, ResponseBody,
+    Body, ExchangeError,
     exchange::Answer,
-    expect::{Gate, Verdict, expects_continue},
-    incoming::{Fate, words},
-    upgrade::{Asks, Promise},
-    watch::Watch,
+    incoming::Fate,
+    upgrade::Promise,
+    versions::Versions,
+    watch::{Slot, Watch},
 };
 use crate::{
-    connection::{Carrier, EndOfStream, Io, Lent, Protocol, ProtocolError},
+    connection::{Carrier, EndOfStream, Io, Protocol, ProtocolError},
     fate::Lost,
-    lifecycle::Phase,
 };
 
-/// Speaks HTTP/1.1 as a client: see [`Exchange`](super::Exchange).
+/// Speaks HTTP as a client: see [`Exchange`](super::Exchange). HTTP/2 where ALPN has chosen it, else HTTP/1.1; or what [`versions`](HttpClient::versions) says.
 ///
-/// In a drain the exchanges that were asked for are finished, bodies included, new ones are refused, and the connection closes.
+/// In a drain the exchanges that were asked for are finished, bodies included, new ones are refused, and the connection closes; on HTTP/2 with a GOAWAY before it.
 ///
 /// A response that grants what its request has asked for, 101 to an `Upgrade` or 2xx to a `CONNECT`, is the last on its connection, which then is the stream of [`upgrade`](super::upgrade()); what waited behind it is not
 /// sent. A 101 that nobody has asked for ends the connection.
@@ -61,52 +47,46 @@ use crate::{
 pub struct HttpClient {
     state: State,
     asked: VecDeque<Asked>,
-    under_way: Option<UnderWay>,
+    under_way: Option<http1::UnderWay>,
     /// Bytes of this exchange may have been written.
     fate: Fate,
     /// What is promised to the exchange whose response has granted an upgrade, until hyper is done with the connection.
     promise: Option<Promise>,
     /// The end of the drain, once it has begun.
     draining: Option<Instant>,
+    /// No further exchange, for another reason than a drain.
+    retired: bool,
     /// Whether the last word to whoever watches was that it is idle.
     idle: bool,
     /// hyper was polled since the last exchange and waits for the next.
     settled: bool,
     watch: Option<Arc<dyn Watch>>,
+    versions: Versions,
+    #[cfg(feature = "http2")]
+    http2: Http2Options,
+    /// How many exchanges the peer is taken to allow, before it has said so.
+    #[cfg(feature = "http2")]
+    presumed: usize,
 }
 
 enum State {
     /// Not open yet.
     New,
-    Speaking(Box<Speaking>),
+    Speaking(Box<http1::Speaking>),
+    #[cfg(feature = "http2")]
+    Http2(Box<http2::Http2>),
     /// It speaks HTTP no longer: a stream has its bytes.
     Upgraded(Carrier),
     /// Open no longer.
     Done,
 }
 
-struct Speaking {
-    lent: Lent,
-    sender: SendRequest<Body>,
-    connection: HyperConnection<TokioIo<Lent>, Body>,
-}
-
 struct Asked {
     request: Request<Body>,
     answer: Answer,
-}
-
-struct UnderWay {
-    stage: Stage,
-    answer: Answer,
-    verdict: Option<Verdict>,
-    asks: Asks,
-}
-
-enum Stage {
-    Awaited(BoxFuture<'static, Result<Response<Incoming>, TrySendError<Request<Body>>>>),
-    /// It has come, and hyper is polled once more for the body behind it: see [`ResponseBody::look_ahead`].
-    Here(Box<Response<ResponseBody>>),
+    /// On HTTP/2: the pool's room for it.
+    #[cfg_attr(not(feature = "http2"), allow(dead_code))]
+    slot: Option<Slot>,
 }
 
 impl Default for HttpClient {
@@ -125,10 +105,35 @@ impl HttpClient {
             fate: Fate::default(),
             promise: None,
             draining: None,
+            retired: false,
             idle: false,
             settled: false,
             watch: None,
+            versions: Versions::default(),
+            #[cfg(feature = "http2")]
+            http2: Http2Options::client(),
+            #[cfg(feature = "http2")]
+            presumed: super::http2::PRESUMED,
         }
+    }
+
+    /// Which versions of HTTP it speaks. What ALPN offers is the [`Connect`](crate::Connect)'s to say: [`Connect::alpn`](crate::Connect::alpn).
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = versions;
+        self
+    }
+
+    /// How HTTP/2 is spoken.
+    #[cfg(feature = "http2")]
+    pub fn http2(mut self, options: Http2Options) -> Self {
+        self.http2 = options;
+        self
+    }
+
+    #[cfg(feature = "http2")]
+    pub(super) fn presumes(mut self, exchanges: usize) -> Self {
+        self.presumed = exchanges;
+        self
     }
 
     pub(super) fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
@@ -136,136 +141,47 @@ impl HttpClient {
         self
     }
 
-    pub(super) fn ask(&mut self, request: Request<Body>, answer: Answer) {
+    pub(super) fn ask(&mut self, request: Request<Body>, answer: Answer, slot: Option<Slot>) {
         self.idle = false;
-        self.asked.push_back(Asked { request, answer });
+        let slot = match &self.state {
+            #[cfg(feature = "http2")]
+            State::Http2(_) => slot,
+            // There is one exchange at a time, and it is told when there is none.
+            _ => {
+                if let Some(slot) = slot {
+                    slot.settle();
+                }
+                None
+            }
+        };
+        self.asked.push_back(Asked { request, answer, slot });
     }
 
-    /// If it is idle, it will say so once more.
-    pub(super) fn say_again(&mut self) {
-        self.idle = false;
+    /// No further exchange: it closes when those that it has are done.
+    pub(super) fn retire(&mut self, io: &mut Io<'_, Self>) {
+        self.retired = true;
+        if self.idle && self.asked.is_empty() {
+            io.close();
+        }
     }
 
-    fn speak(&mut self) -> Result<(), String> {
-        let lent = Lent::default();
-        // There is nothing to wait for in it; if there were one day, this would say so.
-        let handshake = Builder::new().handshake(TokioIo::new(lent.clone())).now_or_never();
-        let (sender, connection) =
-            handshake.ok_or("hyper's handshake waits")?.map_err(|error: hyper::Error| words(&error))?;
-        self.state = State::Speaking(Box::new(Speaking { lent, sender, connection }));
+    fn speak(&mut self, io: &mut Io<'_, Self>) -> Result<(), String> {
+        #[cfg(feature = "http2")]
+        if self.versions.is_http2(io.alpn().as_deref()) {
+            self.state = State::Http2(Box::new(http2::Http2::new(&self.http2, self.presumed)));
+            return Ok(());
+        }
+        let _ = io;
+        self.state = State::Speaking(Box::new(http1::Speaking::begin()?));
         Ok(())
     }
 
-    /// Polls hyper once. `Some`: it is done with the connection.
-    fn poll_hyper(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> Option<Result<(), String>> {
-        let State::Speaking(speaking) = &mut self.state else { return None };
-        let Speaking { lent, connection, .. } = &mut **speaking;
-        let polled = io.lend(lent, cx, |cx| Pin::new(connection).poll(cx));
-        if let Some(cause) = io.link().cause() {
-            let _ = self.fate.set(cause.clone());
-        }
-        match polled {
-            None => Some(Ok(())),
-            Some(Poll::Pending) => None,
-            Some(Poll::Ready(result)) => Some(result.map_err(|error| words(&error))),
-        }
-    }
-
-    /// Nothing is under way, and hyper was polled since the last that was.
-    fn idle_at_heart(&self) -> bool {
-        self.settled && self.under_way.is_none()
-    }
-
-    /// Gives the answer to the exchange under way, if it is there. Whether hyper is to be polled again first: for a small body, or to see that whoever asked has given up.
-    fn answer(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
-        let Some(under_way) = &mut self.under_way else { return false };
-        let polled = match &mut under_way.stage {
-            Stage::Awaited(response) => response.as_mut().poll(cx),
-            Stage::Here(response) => {
-                response.body_mut().look_ahead(cx);
-                self.give_response();
-                return false;
-            }
-        };
-        let Poll::Ready(result) = polled else {
-            // Whoever asked is gone: dropped, the future tells hyper, which then gives up the connection, too.
-            let given_up = under_way.answer.poll_given_up(cx);
-            if given_up {
-                self.under_way = None;
-            }
-            return given_up;
-        };
-        let Some(UnderWay { answer, verdict, asks, .. }) = self.under_way.take() else { return false };
-        let result = match result {
-            Ok(response) => self.look_for_upgrade(io, response, asks),
-            Err(error) => Err(self.failed(io, error)),
-        };
-        let mut response = match result {
-            Ok(response) => response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict)),
-            Err(error) => {
-                answer.send(Err(error));
-                return false;
-            }
-        };
-        if !response.body_mut().look_ahead(cx) {
-            answer.send(Ok(response));
-            return false;
-        }
-        self.under_way = Some(UnderWay { stage: Stage::Here(Box::new(response)), answer, verdict: None, asks });
-        true
-    }
-
-    /// Gives out a response that is here.
-    fn give_response(&mut self) {
-        if let Some(UnderWay { stage: Stage::Here(response), answer, .. }) =
-            self.under_way.take_if(|under_way| matches!(under_way.stage, Stage::Here(_)))
-        {
-            answer.send(Ok(*response));
-        }
-    }
-
-    /// Begins the next exchange, if hyper can take it. Whether it did.
-    fn begin_next(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
-        self.asked.retain(|asked| !asked.answer.poll_given_up(cx));
-        let State::Speaking(speaking) = &mut self.state else { return false };
-        if self.under_way.is_some() || !matches!(speaking.sender.poll_ready(cx), Poll::Ready(Ok(()))) {
-            return false;
-        }
-        let Some(Asked { mut request, answer }) = self.asked.pop_front() else {
-            self.settled = true;
-            self.fallen_idle(io);
-            return false;
-        };
-        self.settled = false;
-        if !request.headers().contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(&io.peer().name)
-        {
-            request.headers_mut().insert(HOST, host);
-        }
-        let verdict = expects_continue(request.headers()).then(Verdict::default);
-        if let Some(verdict) = &verdict {
-            request.body_mut().hold_back(Gate::new(verdict));
-            let wanted = verdict.clone();
-            hyper::ext::on_informational(&mut request, move |response| {
-                if response.status() == http::StatusCode::CONTINUE {
-                    wanted.wanted();
-                }
-            });
-        }
-        let asks = Asks::of(request.method(), request.version(), request.headers());
-        let response = Box::pin(speaking.sender.try_send_request(request));
-        self.under_way = Some(UnderWay { stage: Stage::Awaited(response), answer, verdict, asks });
-        true
-    }
-
-    fn fallen_idle(&mut self, io: &mut Io<'_, Self>) {
-        if self.draining.is_some() {
-            return io.close();
-        }
-        if !std::mem::replace(&mut self.idle, true)
-            && let Some(watch) = &self.watch
-        {
-            watch.idle();
+    /// How many exchanges are under way, as far as they are not answered.
+    fn under_way(&self) -> usize {
+        match &self.state {
+            #[cfg(feature = "http2")]
+            State::Http2(http2) => http2.under_way(),
+            _ => usize::from(self.under_way.is_some()),
         }
     }
 }
@@ -277,8 +193,12 @@ impl Protocol for HttpClient {
             let link = io.link();
             watch.opened(link.entry(), &link.milestones);
         }
-        if let Err(words) = self.speak() {
+        if let Err(words) = self.speak(io) {
             io.fail(ProtocolError::new(words));
+        }
+        #[cfg(feature = "http2")]
+        if let (State::Http2(http2), Some(watch)) = (&mut self.state, &self.watch) {
+            watch.bears(http2.presumed());
         }
     }
 
@@ -318,39 +238,19 @@ impl Protocol for HttpClient {
                 carrier.poll(io, cx);
                 return self.give_back();
             }
+            #[cfg(feature = "http2")]
+            State::Http2(_) => return self.poll_http2(io, cx),
             State::New | State::Speaking(_) => {}
         }
-        // What the peer has said while the connection was idle, its close above all, is read before the next exchange begins. When nothing has come, hyper need not be asked.
-        let mut quiet = self.idle_at_heart() && !self.asked.is_empty() && !io.is_readable(cx);
-        loop {
-            if !std::mem::take(&mut quiet) {
-                let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
-                let again = self.answer(io, cx);
-                if let Some(result) = done {
-                    let result = match (result, self.promise.take()) {
-                        (Ok(()), Some(promise)) if io.phase() == Phase::Open => {
-                            return self.become_stream(io, cx, promise);
-                        }
-                        (result, _) => result,
-                    };
-                    match result {
-                        Err(words) if self.fate.get().is_none() => io.fail(ProtocolError::new(words)),
-                        _ => io.close(),
-                    }
-                    return self.leave(io, cx);
-                }
-                if again {
-                    continue;
-                }
-            }
-            if !self.begin_next(io, cx) {
-                return;
-            }
-        }
+        self.poll_http1(io, cx);
     }
 
     fn lost(&mut self, lost: &Lost) {
         let _ = self.fate.set(lost.reason.clone());
+        #[cfg(feature = "http2")]
+        if let State::Http2(http2) = &mut self.state {
+            http2.lose(Some(&lost.reason));
+        }
         if let State::Upgraded(mut carrier) = std::mem::replace(&mut self.state, State::Done) {
             carrier.lost(lost);
         }
@@ -370,7 +270,7 @@ impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClient")
             .field("idle", &self.idle)
-            .field("under_way", &self.under_way.is_some())
+            .field("under_way", &self.under_way())
             .field("waiting", &self.asked.len())
             .finish_non_exhaustive()
     }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use http::{Method, Uri};
 
-use super::{BodyError, ExchangeError};
+use super::{BodyError, ExchangeError, NotProcessed};
 use crate::{
     connection::ConnectError,
     fate::{Lost, Reason},
@@ -42,6 +42,10 @@ pub enum ErrorKind {
     },
     /// The connection ended after the request, or a part of it, was written, and before the head of a response came: nobody knows what the peer did.
     Lost(Option<Reason>),
+    /// The peer says that it did not process the request: it can be asked again whatever its method, and was, as often as [`Retry`](super::Retry) says and its body was there again. On HTTP/2 only.
+    NotProcessed(NotProcessed),
+    /// The peer has reset the request before the head of a response came, by the name of the error that it gives (RFC 9113, section 7). On HTTP/2 only.
+    Reset(String),
     /// What the peer sent is no HTTP.
     NotHttp(String),
     /// The body of the request failed. In its own words.
@@ -100,7 +104,7 @@ impl Error {
         self.attempts
     }
 
-    /// Whether the peer may have seen the request.
+    /// Whether the peer may have seen the request. One that [it did not process](ErrorKind::NotProcessed) counts as seen.
     pub fn was_sent(&self) -> bool {
         self.attempts > 0
     }
@@ -133,6 +137,8 @@ impl Error {
     pub(super) fn of_exchange(error: ExchangeError) -> Self {
         Error::new(match error {
             ExchangeError::NotSent { reason, .. } | ExchangeError::Lost { reason } => ErrorKind::Lost(reason),
+            ExchangeError::NotProcessed { why, .. } => ErrorKind::NotProcessed(why),
+            ExchangeError::Reset(name) => ErrorKind::Reset(name),
             ExchangeError::NotHttp(words) => ErrorKind::NotHttp(words),
             ExchangeError::Body(words) => ErrorKind::Body(words),
             ExchangeError::Request(words) => ErrorKind::Request(words),
@@ -180,6 +186,8 @@ impl fmt::Display for ErrorKind {
             ErrorKind::TimedOut { what, after } => write!(f, "timed out: {what} within {after:?}"),
             ErrorKind::Lost(Some(reason)) => write!(f, "the connection ended before a response: {reason}"),
             ErrorKind::Lost(None) => f.write_str("the connection was closed before a response"),
+            ErrorKind::NotProcessed(why) => write!(f, "not processed: {why}"),
+            ErrorKind::Reset(name) => write!(f, "the peer has reset the request: {name}"),
             ErrorKind::NotHttp(words) => write!(f, "the peer did not answer in HTTP: {words}"),
             ErrorKind::Body(words) => write!(f, "the request's body failed: {words}"),
             ErrorKind::Response(error) => error.fmt(f),

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use actix::{Handler, Message};
+use actix::{Actor, Handler, Message};
 use http::{Request, Response};
 
-use super::{Body, HttpClient, ResponseBody};
+use super::{Body, HttpClient, ResponseBody, watch::Slot};
 use crate::{
     connection::{Connection, Parked, Reply},
     fate::Reason,
@@ -13,9 +13,12 @@ use crate::{
 
 /// Sends a request over this one connection; answers with the response when its head has come.
 ///
-/// The request goes out as it is: with an origin-form target (`/path?query`), and with a `Host` header if it has none. One exchange is under way at a time and more wait in their order, because HTTP/1.1 has no
+/// The request goes out as it is: with an origin-form target (`/path?query`), and with a `Host` header if it has none. On HTTP/1.1 one exchange is under way at a time and more wait in their order, because it has no
 /// way to answer out of it; the next begins when the response's body was read to its end. A body that is dropped before, and an answer that is dropped before the response came, end the connection gracefully: there is no other
 /// way to cancel (RFC 9112, section 9.5).
+///
+/// On HTTP/2 as many are under way as the peer allows. The `Host` header goes as `:authority`, headers that are of a connection (`Connection` and what it names, `Transfer-Encoding`, `Upgrade` and their like) are left
+/// out, and whatever is dropped resets its own stream and no other (RFC 9113, sections 8.2.2, 8.3.1 and 5.4.2).
 ///
 /// A [`Session`](super::Session) sends these; use it yourself to speak HTTP over a connection that you hold.
 #[derive(Debug)]
@@ -44,12 +47,40 @@ pub enum ExchangeError {
         /// Why the connection ended, as far as it is known by now.
         reason: Option<Reason>,
     },
+    /// It was written, or was about to be, and the peer says that it did not process it: it can be sent again, whatever its method. On HTTP/2 only.
+    NotProcessed {
+        /// The request, as it was given, if nothing of it was written.
+        request: Option<Box<Request<Body>>>,
+        /// How the peer says so.
+        why: NotProcessed,
+    },
+    /// The peer has reset the exchange before the head of a response came; the connection goes on. On HTTP/2 only, by the name of the error (RFC 9113, section 7).
+    Reset(String),
     /// What the peer sent is not a response. In the words of the HTTP library.
     NotHttp(String),
     /// The request's own body failed, in its own words. The connection is closed, because half a message is on its way.
     Body(String),
-    /// The request cannot be written as HTTP/1.1.
+    /// The request cannot be written as HTTP.
     Request(String),
+}
+
+/// How a peer says that it did not process a request (RFC 9113, sections 6.8 and 8.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotProcessed {
+    /// By a GOAWAY whose last stream is before that of the request: the connection takes no more.
+    GoAway,
+    /// By resetting its stream with REFUSED_STREAM: it has too many.
+    Refused,
+}
+
+impl fmt::Display for NotProcessed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotProcessed::GoAway => "the peer takes no more requests on this connection (GOAWAY)",
+            NotProcessed::Refused => "the peer has refused it (REFUSED_STREAM)",
+        })
+    }
 }
 
 impl fmt::Display for ExchangeError {
@@ -63,6 +94,8 @@ impl fmt::Display for ExchangeError {
             ExchangeError::Lost { reason: None } => {
                 f.write_str("the request was not answered: the connection was closed")
             }
+            ExchangeError::NotProcessed { why, .. } => write!(f, "the request was not processed: {why}"),
+            ExchangeError::Reset(words) => write!(f, "the peer has reset the request: {words}"),
             ExchangeError::NotHttp(words) => write!(f, "the peer did not answer in HTTP: {words}"),
             ExchangeError::Body(words) => write!(f, "the request's body failed: {words}"),
             ExchangeError::Request(words) => write!(f, "the request cannot be sent: {words}"),
@@ -76,13 +109,43 @@ impl Handler<Exchange> for Connection<HttpClient> {
     type Result = Parked<Result<Response<ResponseBody>, ExchangeError>>;
 
     fn handle(&mut self, Exchange(request): Exchange, context: &mut Self::Context) -> Self::Result {
+        self.take_request(request, None, context)
+    }
+}
+
+/// An [`Exchange`] on a connection of a pool.
+#[derive(Debug)]
+pub(super) struct Leased {
+    pub(super) request: Request<Body>,
+    pub(super) slot: Option<Slot>,
+}
+
+impl Message for Leased {
+    type Result = Result<Response<ResponseBody>, ExchangeError>;
+}
+
+impl Handler<Leased> for Connection<HttpClient> {
+    type Result = Parked<Result<Response<ResponseBody>, ExchangeError>>;
+
+    fn handle(&mut self, Leased { request, slot }: Leased, context: &mut Self::Context) -> Self::Result {
+        self.take_request(request, slot, context)
+    }
+}
+
+impl Connection<HttpClient> {
+    fn take_request(
+        &mut self,
+        request: Request<Body>,
+        slot: Option<Slot>,
+        context: &mut <Self as Actor>::Context,
+    ) -> Parked<Result<Response<ResponseBody>, ExchangeError>> {
         let (client, io) = self.parts(context);
         if io.is_draining() || io.phase().is_closing() {
             let reason = None;
             return Parked::now(Err(ExchangeError::NotSent { request: Box::new(request), reason }));
         }
         let (reply, parked) = Reply::later();
-        client.ask(request, reply);
+        client.ask(request, reply, slot);
         parked
     }
 }

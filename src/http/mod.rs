@@ -21,6 +21,8 @@ mod decoder;
 mod error;
 mod exchange;
 mod expect;
+#[cfg(feature = "http2")]
+mod http2;
 mod incoming;
 #[cfg(feature = "multipart")]
 mod multipart;
@@ -33,6 +35,7 @@ mod timed;
 #[cfg(feature = "hyper-util")]
 mod turns;
 mod upgrade;
+mod versions;
 mod watch;
 #[cfg(feature = "websocket")]
 pub mod websocket;
@@ -48,7 +51,9 @@ pub(crate) use decode::accept_encoding;
 pub use decode::decoded_for_fuzzing;
 pub use decoded::{BodyEnd, DecodedBody};
 pub use error::{Deadline, Error, ErrorKind, RedirectError};
-pub use exchange::{Exchange, ExchangeError};
+pub use exchange::{Exchange, ExchangeError, NotProcessed};
+#[cfg(feature = "http2")]
+pub use http2::Http2Options;
 pub use incoming::{BodyDeadline, BodyError, ResponseBody};
 #[cfg(feature = "multipart")]
 pub use multipart::{Field, Form, Multipart, MultipartError, MultipartLimits, Part};
@@ -64,3 +69,4 @@ pub use session::{
     SessionBuilder, Timeouts,
 };
 pub use upgrade::{Upgradable, UpgradeError, Upgrading, upgrade};
+pub use versions::{ALPN, Versions};

@@ -25,7 +25,7 @@ use crate::{connection::SupervisedStream, fate::ConnectionId};
 
 /// The response to a request: its head, and its body as it comes.
 ///
-/// A body that is not read to its end costs the connection, so read it, with a limit if you do not trust the peer ([`bytes_at_most`](Response::bytes_at_most)), or drop it and know that. It is decoded by its
+/// A body that is not read to its end costs the connection on HTTP/1.1, and its stream on HTTP/2, so read it, with a limit if you do not trust the peer ([`bytes_at_most`](Response::bytes_at_most)), or drop it and know that. It is decoded by its
 /// `Content-Encoding` when the session does that, and then the headers have neither `Content-Encoding` nor `Content-Length` any more, which would describe what is no longer there.
 ///
 /// ```

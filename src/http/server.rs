@@ -1,7 +1,10 @@
-//! The protocol of an HTTP/1.1 server: hyper's connection, polled in the actor's own poll.
+//! The protocol of an HTTP server: hyper's connection, polled in the actor's own poll. HTTP/1.1 is here, HTTP/2 in its own file.
 
 mod desk;
+mod ending;
 mod handler;
+#[cfg(feature = "http2")]
+mod http2;
 mod options;
 mod request;
 mod service;
@@ -27,7 +30,7 @@ pub use handler::{Tower, serve_tower};
 pub use options::ServerOptions;
 pub use request::RequestBody;
 
-use super::incoming::{Fate, words};
+use super::incoming::Fate;
 use crate::{
     connection::{Carrier, EndOfStream, Io, Lent, Protocol, ProtocolError},
     fate::{Lost, Reason},
@@ -36,7 +39,7 @@ use crate::{
 use desk::Desk;
 use service::Requests;
 
-/// Speaks HTTP/1.1 as a server; made by [`serve`].
+/// Speaks HTTP as a server; made by [`serve`].
 ///
 /// **In a drain** a request whose head has arrived is served to its end, with `Connection: close` unless its response had begun. A connection without one closes at once; where half a head has come, the rest is awaited for
 /// 5 s at most. Requests that a client has pipelined behind the one that is answered last are not begun, as with every `Connection: close` (RFC 9112, section 9.6).
@@ -48,6 +51,9 @@ use service::Requests;
 ///
 /// **A client that takes nothing** of its response stops the handler's stream, and may do so for as long as it likes. What bounds that is [`Listen::idle_timeout`](crate::Listen::idle_timeout), off by default because it bounds a silent
 /// handler, too; and a stop, which kills such a connection at its deadline.
+///
+/// **On HTTP/2** a drain says GOAWAY, serves what was on its way until the client has heard that, and says which was the last; a client that does not answer, and for which nothing is under way, is waited for as long as for the rest of
+/// a head. A response that fails resets its stream, and a client that gives up a request drops its handler. A panic ends the connection with all its streams, here as there.
 ///
 /// **An upgrade**, by a 101 to a request that asks for one or by 2xx to a `CONNECT`, makes a stream of the connection: see [`upgrade`](super::upgrade()). A 101 to any other request is an error of the handler's.
 pub struct HttpServer<H: Respond> {
@@ -66,7 +72,12 @@ pub struct HttpServer<H: Respond> {
 enum State<H: Respond> {
     /// Not open yet.
     New,
+    /// The client's first bytes are awaited, since nothing else says what it speaks.
+    #[cfg(feature = "http2")]
+    Listening(Instant),
     Serving(Box<Serving<H>>),
+    #[cfg(feature = "http2")]
+    Http2(Box<http2::Http2<H>>),
     /// It speaks HTTP no longer: a stream has its bytes.
     Upgraded(Carrier),
     /// Open no longer.
@@ -126,6 +137,24 @@ impl<H: Respond> HttpServer<H> {
         self
     }
 
+    fn requests(&self, io: &Io<'_, Self>) -> Requests<H> {
+        Requests {
+            handler: self.handler.clone(),
+            desk: self.desk.clone(),
+            fate: self.fate.clone(),
+            id: io.id(),
+            peer: io.peer(),
+            tls: io.info().tls.map(Arc::new),
+        }
+    }
+
+    fn speak_http1(&mut self, io: &mut Io<'_, Self>, lent: Lent) {
+        io.drive(true);
+        let requests = self.requests(io);
+        let connection = self.options.builder().serve_connection(TokioIo::new(lent.clone()), requests);
+        self.state = State::Serving(Box::new(Serving { lent, connection }));
+    }
+
     /// Polls hyper once. `Some`: it is done with the connection.
     fn poll_hyper(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> Option<hyper::Result<()>> {
         let State::Serving(serving) = &mut self.state else { return None };
@@ -141,68 +170,6 @@ impl<H: Respond> HttpServer<H> {
         }
     }
 
-    /// Looks whether anything is under way.
-    fn look(&mut self, io: &mut Io<'_, Self>) {
-        if self.desk.is_busy() || !io.link().is_flushed() {
-            self.quiet = None;
-            return;
-        }
-        let (calls, received) = (self.desk.calls(), io.link().received());
-        match &mut self.quiet {
-            Some(quiet) if quiet.calls == calls => {
-                if !quiet.begun && received > quiet.received {
-                    quiet.begun = true;
-                    quiet.since = Instant::now();
-                }
-            }
-            quiet => *quiet = Some(Quiet { since: Instant::now(), begun: false, calls, received }),
-        }
-    }
-
-    /// Takes a drain one step further. Whether hyper is to be polled again.
-    fn tell_of_drain(&mut self) -> bool {
-        match &self.drain {
-            // hyper would put `close` into the head of an upgrade. Where that is refused, we say so ourselves.
-            Drain::Waiting(_) if self.desk.may_leave() => return false,
-            Drain::Waiting(_) if !self.quiet.as_ref().is_some_and(|quiet| quiet.begun) => {}
-            _ => return false,
-        }
-        if let State::Serving(serving) = &mut self.state {
-            Pin::new(&mut serving.connection).graceful_shutdown();
-        }
-        self.drain = Drain::Told;
-        true
-    }
-
-    /// hyper is done.
-    fn close(&mut self, io: &mut Io<'_, Self>, result: hyper::Result<()>) {
-        match result {
-            Ok(()) => io.close(),
-            Err(error) if error.is_parse() || error.is_parse_too_large() => io.fail(ProtocolError::new(words(&error))),
-            Err(error) if error.is_user() || error.is_body_write_aborted() => {
-                let words = format!("a response could not be sent: {}", words(&error));
-                tracing::error!(id = io.id().get(), "{words}");
-                self.cut_short(io, Reason::Protocol(words.clone()));
-                io.fail(ProtocolError::new(words));
-            }
-            // The stream failed, which the link knows, or the client went in the middle of a request.
-            Err(error) => {
-                tracing::debug!(id = io.id().get(), error = words(&error), "HTTP ended");
-                self.cut_short(io, Reason::Aborted);
-                io.close();
-            }
-        }
-        self.leave();
-    }
-
-    /// The connection ends and hyper is not done. A close_notify would make a whole response of half a one that has nothing else to say that it is whole (law 5).
-    fn cut_short(&mut self, io: &mut Io<'_, Self>, reason: Reason) {
-        if self.desk.is_ended_by_connection() && matches!(self.state, State::Serving(_)) {
-            let reason = io.link().cause().cloned().unwrap_or(reason);
-            io.abort_for(reason);
-        }
-    }
-
     fn leave(&mut self) {
         self.state = State::Done;
         self.quiet = None;
@@ -213,21 +180,24 @@ impl<H: Respond> HttpServer<H> {
 
 impl<H: Respond> Protocol for HttpServer<H> {
     fn connected(&mut self, io: &mut Io<'_, Self>) {
-        io.drive(true);
-        let lent = Lent::default();
-        let requests = Requests {
-            handler: self.handler.clone(),
-            desk: self.desk.clone(),
-            fate: self.fate.clone(),
-            id: io.id(),
-            peer: io.peer(),
-            tls: io.info().tls.map(Arc::new),
-        };
-        let connection = self.options.builder().serve_connection(TokioIo::new(lent.clone()), requests);
-        self.state = State::Serving(Box::new(Serving { lent, connection }));
+        #[cfg(feature = "http2")]
+        match http2::spoken(self.options.versions, io) {
+            Some(true) => return self.speak_http2(io, Lent::default()),
+            Some(false) => {}
+            None => {
+                self.state = State::Listening(Instant::now());
+                return;
+            }
+        }
+        self.speak_http1(io, Lent::default());
     }
 
     fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        #[cfg(feature = "http2")]
+        if matches!(self.state, State::Listening(_)) {
+            self.listen(io, data);
+            return Ok(());
+        }
         match &mut self.state {
             State::Upgraded(carrier) => carrier.data(io, data),
             // Only what comes after a close, which is nobody's.
@@ -253,17 +223,30 @@ impl<H: Respond> Protocol for HttpServer<H> {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        #[cfg(feature = "http2")]
+        match &self.state {
+            State::Listening(since) => {
+                return since.checked_add(self.options.head_timeout).into_iter().chain(self.patience()).min();
+            }
+            State::Http2(http2) => return http2.deadline(&self.options, self.desk.calls()),
+            _ => {}
+        }
         let quiet = self.quiet.as_ref()?;
         let first = quiet.calls == 0;
         let within = if quiet.begun || first { self.options.head_timeout } else { self.options.keep_alive_timeout };
-        let patience = match self.drain {
-            Drain::Waiting(until) => Some(until),
-            _ => None,
-        };
-        quiet.since.checked_add(within).into_iter().chain(patience).min()
+        quiet.since.checked_add(within).into_iter().chain(self.patience()).min()
     }
 
     fn timeout(&mut self, io: &mut Io<'_, Self>) {
+        #[cfg(feature = "http2")]
+        match &mut self.state {
+            State::Listening(_) => {
+                self.state = State::Done;
+                return io.close();
+            }
+            State::Http2(http2) => return http2.timeout(io),
+            _ => {}
+        }
         if self.quiet.take().is_some_and(|quiet| quiet.begun) {
             // hyper has nothing to write: see `quiet`.
             io.write(TOO_LATE);
@@ -277,6 +260,10 @@ impl<H: Respond> Protocol for HttpServer<H> {
         match &mut self.state {
             State::Serving(_) => {}
             State::Upgraded(carrier) => return carrier.poll(io, cx),
+            #[cfg(feature = "http2")]
+            State::Listening(_) => return self.poll_listening(io, cx),
+            #[cfg(feature = "http2")]
+            State::Http2(_) => return self.poll_http2(io, cx),
             State::New | State::Done => return,
         }
         if let Drain::Looking(looking) = &mut self.drain

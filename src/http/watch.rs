@@ -1,6 +1,6 @@
 //! What a connection says to the pool that it is of, and is asked by it.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use actix::{Handler, Message};
 
@@ -15,7 +15,10 @@ use crate::{
 pub(super) trait Watch: Send + Sync {
     /// It is open; `since`: when it came how far.
     fn opened(&self, entry: &Arc<Entry>, since: &Milestones);
-    /// Nothing is under way: the next exchange would begin at once.
+    /// It bears so many exchanges at a time, as far as is known by now. Not told: one.
+    #[cfg(feature = "http2")]
+    fn bears(&self, most: usize);
+    /// Nothing is under way: the next exchange would begin at once. Told for exchanges whose [`Slot`] was settled.
     fn idle(&self);
     /// It bears no further exchange.
     fn leaving(&self);
@@ -23,15 +26,42 @@ pub(super) trait Watch: Send + Sync {
     fn lost(&self, lost: &Lost);
 }
 
-/// Asks a connection to say again that it is idle, if it is.
+/// The room for one exchange on a connection, which shares the fate of its request: given back when this is dropped, wherever that is. With a message that actix took back unread, with a request that was not sent, or, on
+/// HTTP/2, with the exchange.
+pub(super) struct Slot(Box<dyn Room>);
+
+/// What gives the room back when it is dropped.
+pub(super) trait Room: Send + Sync {
+    /// It is not to be given back by this: on HTTP/1.1 the connection itself says when it can bear the next exchange, by [`Watch::idle`].
+    fn settle(&mut self);
+}
+
+impl Slot {
+    pub(super) fn new(room: impl Room + 'static) -> Self {
+        Slot(Box::new(room))
+    }
+
+    pub(super) fn settle(mut self) {
+        self.0.settle();
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot")
+    }
+}
+
+/// Asks a connection to bear no further exchange and to close when those that it bears are done.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Nudge;
+pub(super) struct Retire;
 
-impl Handler<Nudge> for Connection<HttpClient> {
+impl Handler<Retire> for Connection<HttpClient> {
     type Result = ();
 
-    fn handle(&mut self, _: Nudge, context: &mut Self::Context) {
-        self.parts(context).0.say_again();
+    fn handle(&mut self, _: Retire, context: &mut Self::Context) {
+        let (client, mut io) = self.parts(context);
+        client.retire(&mut io);
     }
 }

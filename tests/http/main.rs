@@ -2,6 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
+#[cfg(feature = "http2")]
+mod frames;
 mod peer;
 #[path = "../common/process.rs"]
 mod process;

@@ -1,6 +1,15 @@
 //! A server that does what its script says, and nothing that a well-behaved one would: bytes, ends and silences at any place.
 
-use std::{cell::Cell, future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::LazyLock};
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::LazyLock,
+    task::{Context, Poll},
+};
 
 use exeunt::{
     ClientTls,
@@ -9,11 +18,11 @@ use exeunt::{
 };
 use openssl::{
     pkey::PKey,
-    ssl::{Ssl, SslContext, SslMethod},
+    ssl::{Ssl, SslContext, SslContextBuilder, SslMethod},
     x509::X509,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
 };
 use tokio_openssl::SslStream;
@@ -24,12 +33,24 @@ pub fn client_tls() -> ClientTls {
     ClientTls::builder().trust_pem(&IDENTITY.ca_pem).build().unwrap()
 }
 
-static ACCEPTOR: LazyLock<SslContext> = LazyLock::new(|| {
+/// Without ALPN.
+static ACCEPTOR: LazyLock<SslContext> = LazyLock::new(|| acceptor().build());
+
+/// Chooses HTTP/2.
+static HTTP2_ACCEPTOR: LazyLock<SslContext> = LazyLock::new(|| {
+    let mut context = acceptor();
+    context.set_alpn_select_callback(|_, offered| {
+        openssl::ssl::select_next_proto(b"\x02h2", offered).ok_or(openssl::ssl::AlpnError::ALERT_FATAL)
+    });
+    context.build()
+});
+
+fn acceptor() -> SslContextBuilder {
     let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
     context.set_certificate(&X509::from_pem(IDENTITY.certificate_pem.as_bytes()).unwrap()).unwrap();
     context.set_private_key(&PKey::private_key_from_pem(IDENTITY.key_pem.as_bytes()).unwrap()).unwrap();
-    context.build()
-});
+    context
+}
 
 pub fn server_ssl() -> Ssl {
     Ssl::new(&ACCEPTOR).unwrap()
@@ -132,6 +153,39 @@ impl Peer {
     }
 }
 
+/// So that a library may speak over it. Its shutdown is close_notify, or without TLS the FIN.
+impl AsyncRead for Peer {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Peer::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            Peer::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Peer::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Peer::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Peer::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Peer::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Peer::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Peer::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+        }
+    }
+}
+
 fn reset(tcp: &TcpStream) {
     socket2::SockRef::from(tcp).set_linger(Some(std::time::Duration::ZERO)).unwrap();
 }
@@ -144,14 +198,22 @@ pub struct Server {
 
 impl Server {
     pub async fn tls<F: Future<Output = ()> + 'static>(script: impl Fn(Peer, usize) -> F + 'static) -> Self {
-        Server::with(true, script).await
+        Server::with(Some(&ACCEPTOR), script).await
+    }
+
+    /// With HTTP/2 chosen by ALPN.
+    pub async fn http2<F: Future<Output = ()> + 'static>(script: impl Fn(Peer, usize) -> F + 'static) -> Self {
+        Server::with(Some(&HTTP2_ACCEPTOR), script).await
     }
 
     pub async fn plain<F: Future<Output = ()> + 'static>(script: impl Fn(Peer, usize) -> F + 'static) -> Self {
-        Server::with(false, script).await
+        Server::with(None, script).await
     }
 
-    async fn with<F: Future<Output = ()> + 'static>(tls: bool, script: impl Fn(Peer, usize) -> F + 'static) -> Self {
+    async fn with<F: Future<Output = ()> + 'static>(
+        tls: Option<&'static SslContext>,
+        script: impl Fn(Peer, usize) -> F + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = Rc::new(Cell::new(0));
@@ -163,14 +225,14 @@ impl Server {
                 actix_rt::spawn(async move {
                     tcp.set_nodelay(true).unwrap();
                     let peer = match tls {
-                        true => {
-                            let mut tls = SslStream::new(server_ssl(), Quiet(tcp)).unwrap();
+                        Some(tls) => {
+                            let mut tls = SslStream::new(Ssl::new(tls).unwrap(), Quiet(tcp)).unwrap();
                             if Pin::new(&mut tls).accept().await.is_err() {
                                 return;
                             }
                             Peer::Tls(tls)
                         }
-                        false => Peer::Plain(tcp),
+                        None => Peer::Plain(tcp),
                     };
                     script(peer, number).await;
                 });

@@ -1,5 +1,8 @@
 //! The session against servers that we did not write: nginx, Python's aiohttp, Node's https and `openssl s_server -www`.
 
+#[cfg(feature = "http2")]
+mod http2;
+
 use std::{
     path::PathBuf,
     process::Command,
@@ -83,17 +86,20 @@ impl Server {
     }
 
     pub async fn nginx() -> Self {
+        Server::nginx_with(|config| config).await
+    }
+
+    async fn nginx_with(change: impl FnOnce(String) -> String) -> Self {
         let directory = Directory::new();
         directory.write("large.bin", vec![b'a'; 8 << 20]);
         directory.write("text.txt", "to be or not to be, ".repeat(1000));
         directory.write("secret", "told");
         directory.write("users", "user:{PLAIN}pass\n");
-        // nginx does not say which port it was given, so it is given one that was free a moment ago.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = include_str!("servers/nginx.conf")
             .replace("DIRECTORY", directory.0.to_str().unwrap())
             .replace("PORT", &port.to_string());
-        directory.write("nginx.conf", config);
+        directory.write("nginx.conf", change(config));
         let mut process = Process::start("nginx", ["-c", &directory.path("nginx.conf")]);
         process.says("getrlimit(RLIMIT_NOFILE)").await;
         Server { _process: process, directory, port }
@@ -107,6 +113,11 @@ impl Server {
         let port = process.says("ACCEPT 127.0.0.1:").await.trim().parse().unwrap();
         Server { _process: process, directory, port }
     }
+}
+
+/// For what does not say which port it was given: one that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[actix::test]

@@ -4,6 +4,8 @@ mod draining;
 mod ending;
 #[cfg(feature = "multipart")]
 mod forms;
+#[cfg(feature = "http2")]
+mod http2;
 mod limits;
 mod programs;
 mod requests;

@@ -9,6 +9,8 @@ mod digest;
 mod faults;
 #[cfg(feature = "multipart")]
 mod forms;
+#[cfg(feature = "http2")]
+mod http2;
 mod pooling;
 mod redirects;
 mod stopping;

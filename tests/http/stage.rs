@@ -199,7 +199,7 @@ impl Stream for SslStream<Quiet<DuplexStream>> {
 
 /// A client, or a server, that says what it is told to, byte for byte.
 pub struct Client {
-    stream: Box<dyn Stream>,
+    pub stream: Box<dyn Stream>,
     unread: Vec<u8>,
 }
 

@@ -5,7 +5,7 @@ use std::task::Context;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::{ExchangeError, HttpClient, Speaking, State};
+use super::{ExchangeError, HttpClient, State, http1::Speaking};
 use crate::{
     connection::{Carrier, Io, ProtocolError},
     http::upgrade::{Asks, Promise},
@@ -34,6 +34,8 @@ impl HttpClient {
     pub(super) fn become_stream(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>, promise: Promise) {
         let State::Speaking(speaking) = std::mem::replace(&mut self.state, State::Done) else { return };
         let Speaking { connection, .. } = *speaking;
+        // The stream has a handle.
+        io.keep(false);
         let (mut carrier, stream) = Carrier::take_over(io, connection.into_parts().read_buf, self.draining);
         carrier.poll(io, cx);
         self.state = State::Upgraded(carrier);

@@ -40,7 +40,7 @@ impl<R: IntoResponse, E: Into<BoxError>> IntoResponse for Result<R, E> {
     }
 }
 
-/// Serves HTTP/1.1 with this function: what [`Listen`](crate::Listen) makes the protocol of each connection by.
+/// Serves HTTP with this function, in the version that the client speaks (for HTTP/2 over TLS the listener has to [offer](super::super::ALPN) it): what [`Listen`](crate::Listen) makes the protocol of each connection by.
 ///
 /// ```no_run
 /// # async fn example(supervisor: actix::Addr<exeunt::Supervisor>, tls: exeunt::ServerTls) -> Result<(), Box<dyn std::error::Error>> {

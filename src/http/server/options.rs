@@ -4,7 +4,14 @@ use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
 
+#[cfg(feature = "http2")]
+use crate::http::Http2Options;
+use crate::http::Versions;
+
 /// What a server allows its clients. How many there may be, and how long a handshake takes, is the listener's: [`Listen`](crate::Listen).
+///
+/// On HTTP/2, `keep_alive_timeout` is how long a connection may be without a request before it is told to go (GOAWAY), `head_timeout` how long its first bytes may take, and `keep_alive`, `max_headers`, `max_head` and
+/// `half_close` say nothing: see [`Http2Options`]. A client that resets requests faster than they are begun is sent away by the HTTP library, with ENHANCE_YOUR_CALM: after 20 that were not begun yet, or 1024 that it made us reset.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,6 +41,12 @@ pub struct ServerOptions {
     /// Whether a client that has ended its direction, by close_notify or by a FIN without TLS, still gets its response. Default `false`: it is taken for gone, and its handler is dropped. That is how a
     /// client that has given up is noticed, and browsers and libraries never end their direction first; `nc -N` and some scripts do.
     pub half_close: bool,
+    /// Which versions of HTTP are spoken. Default [`Versions::Auto`]: what ALPN has chosen, which is HTTP/2 only if the listener's [`ServerTls`](crate::ServerTls) [offers](super::super::ALPN) it, and where it says nothing,
+    /// what the client's first bytes are.
+    pub versions: Versions,
+    /// How HTTP/2 is spoken. Default [`Http2Options::server`].
+    #[cfg(feature = "http2")]
+    pub http2: Http2Options,
 }
 
 impl Default for ServerOptions {
@@ -45,6 +58,9 @@ impl Default for ServerOptions {
             max_headers: None,
             max_head: BUFFER,
             half_close: false,
+            versions: Versions::default(),
+            #[cfg(feature = "http2")]
+            http2: Http2Options::server(),
         }
     }
 }
@@ -94,6 +110,19 @@ impl ServerOptions {
     /// Whether a client that has ended its direction still gets its response. Default: it does not.
     pub fn half_close(mut self, allowed: bool) -> Self {
         self.half_close = allowed;
+        self
+    }
+
+    /// Which versions of HTTP are spoken. Default: HTTP/2 and HTTP/1.1.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = versions;
+        self
+    }
+
+    /// How HTTP/2 is spoken.
+    #[cfg(feature = "http2")]
+    pub fn http2(mut self, options: Http2Options) -> Self {
+        self.http2 = options;
         self
     }
 

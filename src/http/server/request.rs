@@ -13,6 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::desk::{Desk, Turn};
+#[cfg(feature = "http2")]
+use crate::http::incoming::of_stream;
 use crate::http::{
     BodyError,
     incoming::{Fate, words},
@@ -21,20 +23,37 @@ use crate::http::{
 /// The body of a request, as it comes: a handler that reads it slowly slows the peer.
 ///
 /// The first read answers an `Expect: 100-continue`, unless a response has begun. It ends only where HTTP says that it ends, at its length or at its last chunk; anything less is [`BodyError::Truncated`], also when the peer has closed the connection as it should.
-/// Dropped before its end, it costs the connection: what the peer still sends is not read to get at its next request.
+/// Dropped before its end, it costs the connection: what the peer still sends is not read to get at its next request. On HTTP/2 it costs its own stream alone, and a client that resets that is [`BodyError::Reset`].
 pub struct RequestBody {
     incoming: Incoming,
     received: u64,
     expected: Option<u64>,
     fate: Fate,
     turn: Option<Turn>,
+    /// It comes on a stream of HTTP/2.
+    #[cfg(feature = "http2")]
+    streamed: bool,
 }
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, fate: Fate, desk: &Arc<Desk>) -> Self {
         let expected = incoming.size_hint().exact();
         let turn = (!incoming.is_end_stream()).then(|| desk.turn());
-        RequestBody { incoming, received: 0, expected, fate, turn }
+        RequestBody {
+            incoming,
+            received: 0,
+            expected,
+            fate,
+            turn,
+            #[cfg(feature = "http2")]
+            streamed: false,
+        }
+    }
+
+    #[cfg(feature = "http2")]
+    pub(super) fn streamed(mut self, streamed: bool) -> Self {
+        self.streamed = streamed;
+        self
     }
 
     /// Nothing more comes of it.
@@ -48,6 +67,10 @@ impl RequestBody {
     }
 
     fn failed(&self, error: &hyper::Error) -> BodyError {
+        #[cfg(feature = "http2")]
+        if self.streamed {
+            return of_stream(error, self.received, self.expected, self.fate.get().cloned());
+        }
         // A chunk without a size, or with one that no number holds. hyper tells it as an error of the reading.
         let framing = error
             .source()
@@ -78,6 +101,13 @@ impl Body for RequestBody {
             Some(Err(error)) => {
                 self.ended();
                 Some(Err(self.failed(&error)))
+            }
+            // hyper says so of a stream that was reset with NO_ERROR, too.
+            #[cfg(feature = "http2")]
+            None if self.streamed && !self.incoming.is_end_stream() => {
+                self.ended();
+                let (received, expected) = (self.received, self.expected);
+                Some(Err(BodyError::Reset { received, expected, name: "NO_ERROR".into() }))
             }
             None => {
                 self.ended();

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::future::BoxFuture;
 use http::{
     Request, Response, StatusCode, Version,
@@ -48,10 +48,15 @@ impl<H: Respond> hyper::service::Service<Request<Incoming>> for Requests<H> {
 
     fn call(&self, request: Request<Incoming>) -> Responding {
         let turn = self.desk.call();
-        let mut request = request.map(|incoming| RequestBody::new(incoming, self.fate.clone(), &self.desk));
         let version = request.version();
         let asks = Asks::of(request.method(), version, request.headers());
         self.desk.set_may_leave(asks != Asks::Not);
+        let mut request = request.map(|incoming| {
+            let body = RequestBody::new(incoming, self.fate.clone(), &self.desk);
+            #[cfg(feature = "http2")]
+            let body = body.streamed(version == Version::HTTP_2);
+            body
+        });
         let extensions = request.extensions_mut();
         extensions.insert(self.peer.clone());
         extensions.insert(self.id);
@@ -83,6 +88,7 @@ impl Future for Responding {
             response = self.failed("it answered with 101 a request that asks for no upgrade");
         }
         let turn = self.turn.take();
+        let (id, version) = (self.id, self.version);
         if let Some(desk) = turn.as_ref().map(Turn::desk) {
             desk.set_may_leave(granted);
             match self.promise.take() {
@@ -90,14 +96,15 @@ impl Future for Responding {
                 Some(promise) => promise.refuse(UpgradeError::Refused(response.status())),
                 None => {}
             }
-            if desk.is_draining() && !granted {
+            // On HTTP/2 that is GOAWAY's to say.
+            if desk.is_draining() && !granted && version < Version::HTTP_2 {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            if self.version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
+            if version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
                 desk.ends_with_connection();
             }
         }
-        Poll::Ready(Ok(response.map(|body| Outgoing { body, _turn: turn })))
+        Poll::Ready(Ok(response.map(|body| Outgoing { body, turn, id, version })))
     }
 }
 
@@ -113,15 +120,50 @@ impl Responding {
 /// The body of a response. hyper drops it when it has all of it.
 pub(super) struct Outgoing {
     body: Body,
+    turn: Option<Turn>,
+    id: ConnectionId,
+    version: Version,
+}
+
+/// A piece of a response. On HTTP/2 hyper has it for as long as the client's window has no room for it, and the response is not done before.
+pub(super) struct Piece {
+    bytes: Bytes,
     _turn: Option<Turn>,
 }
 
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.bytes.advance(n);
+    }
+
+    fn copy_to_bytes(&mut self, n: usize) -> Bytes {
+        self.bytes.copy_to_bytes(n)
+    }
+}
+
 impl http_body::Body for Outgoing {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let (Some(Err(error)), Version::HTTP_2) = (&frame, self.version) {
+            // Where it ends the connection that is told with the connection.
+            tracing::error!(id = self.id.get(), %error, "a response could not be sent; its stream is reset");
+        }
+        let turn = || match &self.turn {
+            Some(turn) if self.version == Version::HTTP_2 => Some(turn.desk().turn()),
+            _ => None,
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| Piece { bytes, _turn: turn() }))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -12,8 +12,12 @@ impl<H: Respond> HttpServer<H> {
     /// hyper is done: the response is written, or lies in the link's own buffer, and what was read too much is the first that the stream reads.
     pub(super) fn become_stream(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>, promise: Promise) {
         let State::Serving(serving) = std::mem::replace(&mut self.state, State::Done) else { return };
-        let Serving { connection, .. } = *serving;
-        let (mut carrier, stream) = Carrier::take_over(io, connection.into_parts().read_buf, self.drain_until);
+        let Serving { connection, lent } = *serving;
+        let read = connection.into_parts().read_buf;
+        #[cfg(feature = "http2")]
+        let read = lent.with_rest(read);
+        drop(lent);
+        let (mut carrier, stream) = Carrier::take_over(io, read, self.drain_until);
         carrier.poll(io, cx);
         self.state = State::Upgraded(carrier);
         self.quiet = None;

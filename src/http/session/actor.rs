@@ -111,7 +111,10 @@ impl Handler<Dial> for SessionActor {
 }
 
 fn connect(shared: &Arc<Shared>, place: PlaceId, key: &Key, timeouts: Timeouts) -> Connect<HttpClient> {
-    let protocol = HttpClient::new().watched_by(Arc::new(Watcher::new(shared, place, key.clone())));
+    let protocol = HttpClient::new().versions(key.versions());
+    #[cfg(feature = "http2")]
+    let protocol = protocol.http2(shared.config.http2.clone()).presumes(lock(&shared.pool).presumed(key));
+    let protocol = protocol.watched_by(Arc::new(Watcher::new(shared, place, key.clone())));
     let mut connect = match (key.via(), key.forwarding_proxy()) {
         (_, Some(proxy)) => Connect::to_proxy(proxy, protocol),
         #[cfg(unix)]
@@ -122,7 +125,7 @@ fn connect(shared: &Arc<Shared>, place: PlaceId, key: &Key, timeouts: Timeouts) 
         _ => Connect::plain(key.target(), protocol),
     };
     if key.is_secure() {
-        connect = connect.alpn(["http/1.1"]);
+        connect = connect.alpn(key.versions().offers());
         if let Some(tls) = key.tls().or(shared.config.tls.as_ref()) {
             connect = connect.tls(tls);
         }

@@ -11,7 +11,7 @@ use super::{
     via::Via,
 };
 use crate::{
-    http::{Body, Error, error::WithoutSecrets},
+    http::{Body, Error, Versions, error::WithoutSecrets},
     tls::ClientTls,
 };
 
@@ -44,6 +44,7 @@ pub(super) struct Settings {
     pub(super) leaves_http: bool,
     #[cfg(feature = "digest")]
     pub(super) digest: Option<super::digest::Digest>,
+    pub(super) versions: Option<Versions>,
 }
 
 impl Settings {
@@ -75,15 +76,20 @@ impl Shared {
     pub(super) fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
         let Settings { tls, server_name, via, leaves_http, .. } = settings;
         let by_uri = tls.is_none() && server_name.is_none() && via.is_none() && !leaves_http;
+        let versions = match settings.versions.unwrap_or(self.config.versions) {
+            // HTTP/2 has no way to leave a connection (RFC 9113, section 8.6), so it must not be chosen.
+            Versions::Auto if *leaves_http => Versions::Http1,
+            versions => versions,
+        };
         if by_uri
             && let Some(key) = &*lock(&self.last_key)
-            && key.is_of(uri)
+            && key.is_of(uri, versions)
         {
             return Ok(key.clone());
         }
         let via = via.clone().unwrap_or_else(|| self.config.ways.of(uri));
         let via = if *leaves_http { via.leaving_http(uri) } else { via };
-        let key = Key::of(uri, tls.as_ref(), server_name.as_deref(), via);
+        let key = Key::of(uri, tls.as_ref(), server_name.as_deref(), via, versions);
         let key = key.map_err(|unfit| Error::request(format!("the URL {}: {unfit}", WithoutSecrets(uri))))?;
         if by_uri {
             *lock(&self.last_key) = Some(key.clone());

@@ -9,10 +9,12 @@ use http::{
 };
 
 use super::{Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, shared::Shared, via::Ways};
+#[cfg(feature = "http2")]
+use crate::http::Http2Options;
 use crate::{
     connection::Options,
     dial::{DialOptions, Proxies, Proxy, Resolver},
-    http::Error,
+    http::{Error, Versions},
     supervisor::Supervisor,
     tls::ClientTls,
 };
@@ -43,6 +45,9 @@ impl Default for SessionBuilder {
                 timeouts: Timeouts::default(),
                 redirects: 10,
                 retry: Retry::none(),
+                versions: Versions::default(),
+                #[cfg(feature = "http2")]
+                http2: Http2Options::client(),
                 decode: true,
                 most_decoded: None,
                 hooks: None,
@@ -169,6 +174,19 @@ impl SessionBuilder {
     /// When a request is asked again. Default: [`Retry::none`].
     pub fn retry(mut self, retry: Retry) -> Self {
         self.config.retry = retry;
+        self
+    }
+
+    /// Which versions of HTTP requests that say nothing of it are sent in. Default: HTTP/2 to a server that chooses it by ALPN, else HTTP/1.1.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.config.versions = versions;
+        self
+    }
+
+    /// How HTTP/2 is spoken. Default: [`Http2Options::client`].
+    #[cfg(feature = "http2")]
+    pub fn http2(mut self, options: Http2Options) -> Self {
+        self.config.http2 = options;
         self
     }
 

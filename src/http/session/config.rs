@@ -6,9 +6,12 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::{hooks::Hooks, retry::Retry, via::Ways};
+#[cfg(feature = "http2")]
+use crate::http::Http2Options;
 use crate::{
     connection::Options,
     dial::{DialOptions, Resolver},
+    http::Versions,
     tls::ClientTls,
 };
 
@@ -17,7 +20,7 @@ use crate::{
 pub struct Limits {
     /// Connections in all, those being dialled included; those that are closing no longer count. Default 100.
     pub total: usize,
-    /// The same for each host, which is: scheme, host, port, server name, TLS configuration, and the way there. Default: no limit but the total.
+    /// The same for each host, which is: scheme, host, port, server name, TLS configuration, choice of versions, and the way there. Default: no limit but the total.
     pub per_host: usize,
     /// An idle connection is closed after so long. Default 15 s: less than the servers in wide use wait, so that a request does not meet a close on its way.
     pub idle: Duration,
@@ -90,6 +93,9 @@ pub(super) struct Config {
     pub(super) timeouts: Timeouts,
     pub(super) redirects: usize,
     pub(super) retry: Retry,
+    pub(super) versions: Versions,
+    #[cfg(feature = "http2")]
+    pub(super) http2: Http2Options,
     pub(super) decode: bool,
     pub(super) most_decoded: Option<u64>,
     pub(super) hooks: Option<Arc<dyn Hooks>>,

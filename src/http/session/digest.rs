@@ -235,7 +235,9 @@ mod tests {
     /// The example of RFC 7616, section 3.9.1, but for the client's nonce, which is made up anew: it goes through the library.
     #[test]
     fn answers_count_and_hide_the_password() {
-        let origin = Key::of(&"http://www.example.org".parse().unwrap(), None, None, Via::Direct).unwrap();
+        let origin =
+            Key::of(&"http://www.example.org".parse().unwrap(), None, None, Via::Direct, crate::http::Versions::Auto)
+                .unwrap();
         let known = Challenges::default();
         let challenge = r#"Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=SHA-256, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#;
         let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))]);

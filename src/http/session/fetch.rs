@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header::EXPECT};
 use super::{Retry, Session, asked::Asked, parts::Parts, via::Via};
 use crate::{
     dial::Proxy,
-    http::{Body, Error, Response},
+    http::{Body, Error, Response, Versions},
     tls::ClientTls,
 };
 
@@ -194,6 +194,12 @@ macro_rules! setters {
                 Ok(()) => self.parts.settings.via = Some(Via::Unix(path.as_ref().into())),
                 Err(error) => self.parts.complain(error),
             }
+            self
+        }
+
+        /// In which version of HTTP it is sent. Only requests with the same choice share connections.
+        pub fn versions(mut self, versions: Versions) -> Self {
+            self.parts.settings.versions = Some(versions);
             self
         }
 

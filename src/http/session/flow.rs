@@ -9,23 +9,21 @@ use http::{
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE, UPGRADE},
     uri::PathAndQuery,
 };
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Session, Timeouts,
     asked::{Asked, Settings},
+    attempt::{Failure, exchange},
     hooks::RequestId,
     key::Key,
-    lease::Lease,
     redirect,
-    retry::is_idempotent,
+    retry::{after_not_processed, is_idempotent},
     shared::{Shared, moment},
 };
 use crate::{
     fate::ConnectionId,
-    http::{
-        Body, BodyEnd, Deadline, Error, ErrorKind, Exchange, ExchangeError, Response, ResponseBody, ResponseContext,
-    },
+    http::{Body, BodyEnd, Deadline, Error, ErrorKind, Response, ResponseBody, ResponseContext},
 };
 
 /// Asks, and tells how it went.
@@ -148,7 +146,7 @@ impl<'a> Way<'a> {
     async fn answer(&mut self) -> Result<Answered, Error> {
         let session = self.session;
         let policy = self.settings.retry.take().unwrap_or_else(|| session.0.shared.config.retry.clone());
-        let (mut done, mut once_more) = (0, true);
+        let (mut done, mut not_processed, mut once_more) = (0, 0, true);
         let result = loop {
             let (error, pause) = match self.attempt().await {
                 Attempt::Gone => continue,
@@ -163,6 +161,16 @@ impl<'a> Way<'a> {
                 }
                 Attempt::Failed { error, .. } if self.body.is_none() => break Err(error),
                 Attempt::Failed { error, reused } => {
+                    if matches!(error.kind, ErrorKind::NotProcessed(_))
+                        && let Some(pause) = after_not_processed(not_processed)
+                    {
+                        self.retrying(&error);
+                        not_processed += 1;
+                        if !pause.is_zero() {
+                            sleep(pause).await;
+                        }
+                        continue;
+                    }
                     let stale = reused && matches!(error.kind, ErrorKind::Lost(_)) && is_idempotent(&self.method);
                     if stale && std::mem::replace(&mut once_more, false) {
                         self.retrying(&error);
@@ -205,7 +213,7 @@ impl<'a> Way<'a> {
         };
         self.attempts += 1;
         shared.hooks(|hooks| hooks.sent(self.moment(Some(connection))));
-        let kind = match self.exchange(&mut lease, request).await {
+        let kind = match exchange(&mut lease, request, self.timeouts.first_byte).await {
             Ok(response) => {
                 #[cfg(any(feature = "cookies", feature = "digest"))]
                 self.learn(&response);
@@ -227,45 +235,15 @@ impl<'a> Way<'a> {
                 }
                 Attempt::Failed { error: Error::new(ErrorKind::Lost(reason)), reused: false }
             }
-            Failure::Other(error) => Attempt::Failed { error, reused },
-        }
-    }
-
-    async fn exchange(
-        &mut self,
-        lease: &mut Lease,
-        request: Request<Body>,
-    ) -> Result<HttpResponse<ResponseBody>, Failure> {
-        let answer = lease.client.handle.address().send(Exchange(request));
-        let answer = match self.timeouts.first_byte {
-            None => answer.await,
-            Some(after) => match timeout(after, answer).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    let what = Deadline::FirstByte;
-                    return Err(Failure::Other(Error::new(ErrorKind::TimedOut { what, after })));
+            Failure::NotProcessed(request, why) => {
+                if let Some(request) = request {
+                    // Not even written.
+                    self.attempts -= 1;
+                    self.body = Some(request.into_body());
                 }
-            },
-        };
-        match answer {
-            Ok(Ok(mut response)) => {
-                response.body_mut().keep(lease.client.clone());
-                lease.answered();
-                Ok(response)
+                Attempt::Failed { error: Error::new(ErrorKind::NotProcessed(why)), reused }
             }
-            Ok(Err(error)) => {
-                lease.spoiled();
-                Err(match error {
-                    ExchangeError::NotSent { request, reason } => Failure::NotSent(Some(request), reason),
-                    error => Failure::Other(Error::of_exchange(error)),
-                })
-            }
-            // The actor had ended before it read the message: one that reads it answers it.
-            Err(_) => {
-                lease.spoiled();
-                let reason = lease.client.handle.lost().map(|lost| lost.reason);
-                Err(Failure::NotSent(None, reason))
-            }
+            Failure::Other(error) => Attempt::Failed { error, reused },
         }
     }
 
@@ -330,11 +308,4 @@ impl<'a> Way<'a> {
         };
         Response::new(parts, body, context)
     }
-}
-
-/// Why an exchange failed.
-enum Failure {
-    /// Nothing was written. The request, if it came back.
-    NotSent(Option<Box<Request<Body>>>, Option<crate::fate::Reason>),
-    Other(Error),
 }

@@ -12,7 +12,11 @@ use http::{
 };
 
 use super::via::Via;
-use crate::{dial::Proxy, http::Error, tls::ClientTls};
+use crate::{
+    dial::Proxy,
+    http::{Error, Versions},
+    tls::ClientTls,
+};
 
 /// The key of the pool. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +32,7 @@ struct Inner {
     server_name: Option<Box<str>>,
     /// What the `Host` header says: the port only where it is not the scheme's own (RFC 9110, section 7.2).
     host_header: Option<HeaderValue>,
+    versions: Versions,
     hash: u64,
     /// `None`: the default. It stands for trust, client certificate and every TLS option: two configurations that were built apart share nothing.
     tls: Option<ClientTls>,
@@ -53,7 +58,13 @@ impl fmt::Display for Unfit {
 }
 
 impl Key {
-    pub(super) fn of(uri: &Uri, tls: Option<&ClientTls>, server_name: Option<&str>, via: Via) -> Result<Key, Unfit> {
+    pub(super) fn of(
+        uri: &Uri,
+        tls: Option<&ClientTls>,
+        server_name: Option<&str>,
+        via: Via,
+        versions: Versions,
+    ) -> Result<Key, Unfit> {
         let secure = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
@@ -78,6 +89,12 @@ impl Key {
             spelled: authority.as_str().into(),
             host_header: host_header.ok(),
             hash: hasher.finish(),
+            // Without TLS nobody can be asked, and of a proxy nothing is known.
+            versions: match (versions, &via) {
+                _ if secure => versions,
+                (Versions::Auto, _) | (_, Via::Proxy(_)) => Versions::Http1,
+                _ => versions,
+            },
             // Without TLS neither means anything.
             server_name: server_name.filter(|_| secure).map(Into::into),
             tls: tls.filter(|_| secure).cloned(),
@@ -87,6 +104,21 @@ impl Key {
 
     pub(crate) fn is_secure(&self) -> bool {
         self.0.secure
+    }
+
+    pub(crate) fn versions(&self) -> Versions {
+        self.0.versions
+    }
+
+    /// Whether a connection may turn out to bear more than one exchange.
+    pub(crate) fn may_multiplex(&self) -> bool {
+        cfg!(feature = "http2") && self.0.versions != Versions::Http1
+    }
+
+    /// Whether it bears more than one in any case.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_http2(&self) -> bool {
+        self.may_multiplex() && self.0.versions != Versions::Auto
     }
 
     pub(crate) fn tls(&self) -> Option<&ClientTls> {
@@ -133,16 +165,18 @@ impl Key {
         self.0.host_header.as_ref()
     }
 
-    /// Whether this is the key of that URI, when nothing but the URI is given, as it was when this key was made.
-    pub(crate) fn is_of(&self, uri: &Uri) -> bool {
+    /// Whether this is the key of that URI, when nothing but the URI and the versions are given, as it was when this key was made.
+    pub(crate) fn is_of(&self, uri: &Uri, versions: Versions) -> bool {
         let of = |authority: &Authority| {
             // Mostly it is the same one again; to take it apart costs ten times as much.
             *authority.as_str() == *self.0.spelled
                 || (authority.host().eq_ignore_ascii_case(&self.0.host)
                     && port(authority, self.0.secure) == Ok(self.0.port))
         };
+        let versions = if versions == Versions::Auto && !self.0.secure { Versions::Http1 } else { versions };
         self.0.server_name.is_none()
             && self.0.tls.is_none()
+            && self.0.versions == versions
             && uri.scheme() == Some(if self.0.secure { &Scheme::HTTPS } else { &Scheme::HTTP })
             && uri.authority().is_some_and(of)
     }
@@ -177,6 +211,7 @@ impl PartialEq for Key {
             || (self.same_origin(other)
                 && self.0.server_name == other.0.server_name
                 && self.0.via == other.0.via
+                && self.0.versions == other.0.versions
                 && self.tls_identity() == other.tls_identity())
     }
 }
@@ -207,7 +242,7 @@ mod tests {
     use super::*;
 
     fn key(uri: &str) -> Result<Key, Unfit> {
-        Key::of(&uri.parse().unwrap(), None, None, Via::Direct)
+        Key::of(&uri.parse().unwrap(), None, None, Via::Direct, Versions::Auto)
     }
 
     #[test]
@@ -220,21 +255,28 @@ mod tests {
         {
             assert_ne!(key(other), key("https://example.com"), "{other}");
         }
-        let named = Key::of(&"https://example.com".parse().unwrap(), None, Some("other.com"), Via::Direct).unwrap();
+        let named =
+            Key::of(&"https://example.com".parse().unwrap(), None, Some("other.com"), Via::Direct, Versions::Auto)
+                .unwrap();
         assert_ne!(named, key("https://example.com").unwrap());
         assert!(named.same_origin(&key("https://example.com").unwrap()));
         let tls = || ClientTls::builder().dangerously_accept_any_certificate().build().unwrap();
         let (one, two) = (tls(), tls());
         let clone = one.clone();
-        let keyed = |tls| Key::of(&"https://example.com".parse().unwrap(), Some(tls), None, Via::Direct).unwrap();
+        let keyed = |tls| {
+            Key::of(&"https://example.com".parse().unwrap(), Some(tls), None, Via::Direct, Versions::Auto).unwrap()
+        };
         assert_eq!(keyed(&one), keyed(&clone));
         assert_ne!(keyed(&one), keyed(&two));
+        let spoken = |uri: &str, versions| Key::of(&uri.parse().unwrap(), None, None, Via::Direct, versions).unwrap();
+        assert_ne!(spoken("https://example.com", Versions::Http1), key("https://example.com").unwrap());
+        assert_eq!(spoken("http://example.com", Versions::Http1), key("http://example.com").unwrap());
     }
 
     #[test]
     fn every_way_is_another() {
         let by = |url: &str| Via::Proxy(url.parse().unwrap());
-        let via = |via: Via| Key::of(&"https://example.com".parse().unwrap(), None, None, via).unwrap();
+        let via = |via: Via| Key::of(&"https://example.com".parse().unwrap(), None, None, via, Versions::Auto).unwrap();
         assert_eq!(via(by("http://proxy:1")), via(by("proxy:1")));
         let all =
             ["http://proxy:1", "http://proxy:2", "https://proxy:1", "http://user:a@proxy:1", "http://user:b@proxy:1"];
@@ -256,7 +298,7 @@ mod tests {
             ("https://example.com:65536", Unfit::Port),
         ] {
             let Ok(uri) = uri.parse() else { continue };
-            assert_eq!(Key::of(&uri, None, None, Via::Direct), Err(why), "{uri}");
+            assert_eq!(Key::of(&uri, None, None, Via::Direct, Versions::Auto), Err(why), "{uri}");
         }
         assert_eq!(key("http://[::1]:8080/").unwrap().target(), "[::1]:8080");
         assert_eq!(key("https://a.b/").unwrap().host_header().unwrap(), "a.b");

@@ -6,7 +6,7 @@ use super::{
     pool::{PlaceId, WaiterId},
     shared::{Client, Shared, lock},
 };
-use crate::http::watch::Nudge;
+use crate::http::watch::{self, Slot};
 
 /// A place in the line, given up when this is dropped.
 pub(super) struct Waiting<'a> {
@@ -20,44 +20,46 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A connection, lent for one exchange.
-///
-/// The connection says itself when it can bear the next. So an exchange that was answered, or that failed, needs nothing here; but one that was given up may never have reached the connection (actix takes
-/// a message back whose answer nobody awaits), which then has nothing to say: dropped in that state, the lease asks it.
+/// A connection, lent for one exchange: the room for it is given back with the [`Slot`].
 pub(super) struct Lease {
     shared: Arc<Shared>,
     place: PlaceId,
     pub(super) client: Arc<Client>,
     /// Whether the connection had served another before.
     pub(super) reused: bool,
-    answered: bool,
+    /// Goes with the request.
+    pub(super) slot: Option<Slot>,
+}
+
+/// What the lease takes in its place.
+struct Room {
+    shared: Arc<Shared>,
+    place: PlaceId,
+    settled: bool,
+}
+
+impl watch::Room for Room {
+    fn settle(&mut self) {
+        self.settled = true;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.shared.returned(self.place);
+        }
+    }
 }
 
 impl Lease {
     pub(super) fn new(shared: &Arc<Shared>, place: PlaceId, client: Arc<Client>, reused: bool) -> Self {
-        Lease { shared: shared.clone(), place, client, reused, answered: false }
-    }
-
-    /// The exchange was answered.
-    pub(super) fn answered(&mut self) {
-        self.answered = true;
+        let slot = Slot::new(Room { shared: shared.clone(), place, settled: false });
+        Lease { shared: shared.clone(), place, client, reused, slot: Some(slot) }
     }
 
     /// The connection bears no further exchange, whatever it says.
-    pub(super) fn spoiled(&mut self) {
-        self.answered = true;
+    pub(super) fn spoiled(&self) {
         self.shared.gone(self.place);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.client.handle.do_send(Nudge);
-            // One that has ended reads no message.
-            if !self.client.is_usable() {
-                self.shared.gone(self.place);
-            }
-        }
     }
 }

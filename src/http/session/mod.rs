@@ -13,6 +13,7 @@
 mod account;
 mod actor;
 mod asked;
+mod attempt;
 mod builder;
 mod config;
 #[cfg(feature = "digest")]
@@ -21,6 +22,7 @@ mod fetch;
 mod flow;
 mod hooks;
 mod key;
+mod known;
 mod lease;
 mod parts;
 mod pool;

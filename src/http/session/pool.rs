@@ -1,15 +1,24 @@
 //! Who has a connection, who waits for one, and what is to be dialled: pure, without lock, task or socket, and with the clock as a parameter.
 //!
 //! A *place* is one connection under the limits, from the decision to dial it until it bears no further exchange. One that is closing has no place, so a peer that is slow to close delays nobody.
+//! It bears `most` exchanges at a time: one on HTTP/1.1, as many as the peer allows on HTTP/2.
+//!
+//! ```text
+//!            dialed                lent = most, or waited for
+//!  Dialing ----------> idle ---> roomy ---> full        (idle: lent = 0; roomy: there is one that it could still bear)
+//!                       ^--------- returned ----'
+//! ```
+//!
+//! **The scout.** Whether a server speaks HTTP/2 is known when the first connection to it is open. Until then one is dialled and everybody waits for it, for a hundred dials would be ninety-nine too many; if it fails, or turns
+//! out to be HTTP/1.1, the others are dialled side by side.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    ops::Bound::{Excluded, Unbounded},
-};
+mod places;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tokio::time::Instant;
 
-use super::{Limits, key::Key};
+use super::{Limits, key::Key, known::Known};
 
 /// The number of a place: never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +36,7 @@ pub(super) struct Pool<C, W> {
     places: HashMap<PlaceId, Place<C>>,
     /// Everybody who waits, first come first.
     line: BTreeMap<WaiterId, Key>,
+    known: Known,
     next: u64,
 }
 
@@ -35,6 +45,10 @@ struct Host<W> {
     /// Places of this key.
     places: usize,
     dialing: usize,
+    /// The last dial has failed, so that nobody is to wait for another's.
+    failing: bool,
+    /// Bearing an exchange, and able to bear one more. The last is the next to be taken.
+    roomy: Vec<PlaceId>,
     /// The one that fell idle last is the last, and the next to be taken: so those that are too many grow old and go.
     idle: Vec<PlaceId>,
     waiters: VecDeque<(WaiterId, W)>,
@@ -48,24 +62,38 @@ struct Place<C> {
 
 #[derive(Debug)]
 enum State<C> {
-    Dialing,
-    Busy { connection: C, retire: Option<Instant> },
-    Idle { connection: C, since: Instant, retire: Option<Instant> },
+    Dialing {
+        most: usize,
+        /// It bears no exchange: the peer has said so before anybody here knew the connection.
+        gone: bool,
+    },
+    Open(Open<C>),
+}
+
+#[derive(Debug)]
+struct Open<C> {
+    connection: C,
+    retire: Option<Instant>,
+    /// How many exchanges it bears at a time.
+    most: usize,
+    lent: usize,
+    /// When `lent` fell to nothing the last time.
+    idle_since: Instant,
 }
 
 /// What a request for a connection comes to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Checkout<C> {
-    /// This one, which is now busy.
+    /// This one, which bears one exchange more now.
     Taken(PlaceId, C),
-    /// The waiter is in the line. `dial`: a place was made for it.
-    Waiting { waiter: WaiterId, dial: Option<PlaceId> },
+    /// The waiter is in the line. `dial`: a place was made for it. `comes`: a dial that is under way is meant to serve it.
+    Waiting { waiter: WaiterId, dial: Option<PlaceId>, comes: bool },
 }
 
 /// What is to be done when the pool's lock is let go.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Act<C, W> {
-    /// Give the connection, which is busy now, to whoever waited for it.
+    /// Give the connection, which bears one exchange more now, to whoever waited for it.
     Give(W, PlaceId, C),
     /// Dial for this place.
     Dial(PlaceId, Key),
@@ -75,10 +103,11 @@ pub(super) enum Act<C, W> {
 
 impl<C: Clone, W> Pool<C, W> {
     pub(super) fn new(limits: Limits) -> Self {
-        Pool { limits, hosts: HashMap::new(), places: HashMap::new(), line: BTreeMap::new(), next: 0 }
+        let known = Known::default();
+        Pool { limits, hosts: HashMap::new(), places: HashMap::new(), line: BTreeMap::new(), known, next: 0 }
     }
 
-    /// Asks for a connection. `waiter` is called only when there is none at hand. `usable`: whether one that is idle can still bear an exchange.
+    /// Asks for a connection. `waiter` is called only when there is none at hand. `usable`: whether one that is there can still bear an exchange.
     pub(super) fn checkout(
         &mut self,
         key: &Key,
@@ -87,22 +116,32 @@ impl<C: Clone, W> Pool<C, W> {
         waiter: impl FnOnce() -> W,
         acts: &mut Vec<Act<C, W>>,
     ) -> Checkout<C> {
-        while let Some(id) = self.hosts.get_mut(key).and_then(|host| host.idle.pop()) {
-            let Some(place) = self.places.get_mut(&id) else { continue };
-            let State::Idle { connection, since, retire } = &place.state else { continue };
-            if !self.limits.is_stale(*since, *retire, now) && usable(connection) {
-                let (connection, retire) = (connection.clone(), *retire);
-                place.state = State::Busy { connection: connection.clone(), retire };
-                return Checkout::Taken(id, connection);
+        while let Some(id) = self.at_hand(key) {
+            let Some(Place { state: State::Open(open), .. }) = self.places.get_mut(&id) else { break };
+            let idle_since = if open.lent == 0 { open.idle_since } else { now };
+            if self.limits.is_stale(idle_since, open.retire, now) || !usable(&open.connection) {
+                // What it still bears is finished all the same.
+                acts.push(Act::Close(open.connection.clone()));
+                self.vacate(id);
+                continue;
             }
-            acts.push(Act::Close(connection.clone()));
-            self.vacate(id);
+            open.lent += 1;
+            let connection = open.connection.clone();
+            self.sort_in(id);
+            self.dial_ahead(id, key, acts);
+            return Checkout::Taken(id, connection);
         }
         let id = WaiterId(self.number());
         self.line.insert(id, key.clone());
         self.host(key).waiters.push_back((id, waiter()));
+        let before = acts.len();
         let dial = self.make_place(key, acts);
-        Checkout::Waiting { waiter: id, dial }
+        if acts.len() > before {
+            // What was closed for it may have been the only connection of others who wait, if its peer lets it bear nothing.
+            self.serve_line(acts);
+        }
+        let comes = self.coming(key) >= self.host(key).waiters.len();
+        Checkout::Waiting { waiter: id, dial, comes }
     }
 
     /// A waiter waits no longer. The place that was made for it stays: its connection is for the next.
@@ -129,19 +168,28 @@ impl<C: Clone, W> Pool<C, W> {
         now: Instant,
         acts: &mut Vec<Act<C, W>>,
     ) {
-        let Some(place) = self.places.get_mut(&id).filter(|place| matches!(place.state, State::Dialing)) else {
-            return acts.push(Act::Close(connection));
-        };
-        place.state = State::Busy { connection, retire };
-        let key = place.key.clone();
-        self.host(&key).dialing -= 1;
-        self.returned(id, now, acts);
+        let Some(Place { key, state }) = self.places.get_mut(&id) else { return acts.push(Act::Close(connection)) };
+        let State::Dialing { most, gone } = *state else { return acts.push(Act::Close(connection)) };
+        *state = State::Open(Open { connection: connection.clone(), retire, most, lent: 0, idle_since: now });
+        let key = key.clone();
+        self.known.learn(&key, most);
+        let host = self.host(&key);
+        host.dialing -= 1;
+        host.failing = false;
+        if gone {
+            acts.push(Act::Close(connection));
+            self.vacate(id);
+        } else {
+            self.offer(id, now, acts);
+        }
+        // For whom there is no room on it, or who waits for another host.
+        self.serve_line(acts);
     }
 
     /// The dial of this place has failed: one waiter less has a place. Answers the one who is to be told, the first of those who wait for that key.
     pub(super) fn dial_failed(&mut self, id: PlaceId, acts: &mut Vec<Act<C, W>>) -> Option<W> {
         let key = match self.places.get(&id) {
-            Some(Place { key, state: State::Dialing }) => key.clone(),
+            Some(Place { key, state: State::Dialing { .. } }) => key.clone(),
             _ => return None,
         };
         let told = self.hosts.get_mut(&key).and_then(|host| host.waiters.pop_front()).map(|(waiter, told)| {
@@ -149,48 +197,68 @@ impl<C: Clone, W> Pool<C, W> {
             told
         });
         self.vacate(id);
+        if let Some(host) = self.hosts.get_mut(&key) {
+            host.failing = true;
+        }
         self.serve_line(acts);
         told
     }
 
-    /// A busy connection can bear another exchange: it goes to the first who waits for its key, or is idle from now on.
-    pub(super) fn returned(&mut self, id: PlaceId, now: Instant, acts: &mut Vec<Act<C, W>>) {
-        let Some(place) = self.places.get_mut(&id) else { return };
-        let State::Busy { connection, retire } = &place.state else { return };
-        let (connection, retire, key) = (connection.clone(), *retire, place.key.clone());
-        if self.limits.is_stale(now, retire, now) {
-            acts.push(Act::Close(connection));
-            self.vacate(id);
-            return self.serve_line(acts);
-        }
-        let Some(host) = self.hosts.get_mut(&key) else { return };
-        match host.waiters.pop_front() {
-            Some((waiter, told)) => {
-                self.line.remove(&waiter);
-                acts.push(Act::Give(told, id, connection));
-            }
-            None => {
-                host.idle.push(id);
-                place.state = State::Idle { connection, since: now, retire };
-                // Somebody may wait for another host, for want of room under the limit of all.
+    /// The connection of this place bears so many exchanges at a time, as far as is known by now.
+    #[cfg(feature = "http2")]
+    pub(super) fn bears(&mut self, id: PlaceId, most: usize, now: Instant, acts: &mut Vec<Act<C, W>>) {
+        match self.places.get_mut(&id) {
+            Some(Place { state: State::Dialing { most: known, .. }, .. }) => *known = most,
+            Some(Place { state: State::Open(open), key }) => {
+                open.most = most;
+                self.known.learn(key, most);
+                self.offer(id, now, acts);
                 self.serve_line(acts);
             }
+            None => {}
         }
+    }
+
+    /// A connection can bear another exchange, because one has ended: it goes to the first who waits for its key.
+    pub(super) fn returned(&mut self, id: PlaceId, now: Instant, acts: &mut Vec<Act<C, W>>) {
+        let Some(Place { state: State::Open(open), .. }) = self.places.get_mut(&id) else { return };
+        // A connection of HTTP/1.1 may say twice that it is idle.
+        if open.lent == 0 {
+            return;
+        }
+        open.lent -= 1;
+        open.idle_since = now;
+        if self.limits.is_stale(now, open.retire, now) {
+            acts.push(Act::Close(open.connection.clone()));
+            self.vacate(id);
+        } else {
+            let is_idle = open.lent == 0;
+            self.offer(id, now, acts);
+            if !is_idle {
+                return;
+            }
+        }
+        // Somebody may wait for another host, for want of room under the limit of all.
+        self.serve_line(acts);
     }
 
     /// The connection of this place bears no further exchange.
     pub(super) fn gone(&mut self, id: PlaceId, acts: &mut Vec<Act<C, W>>) {
-        if self.places.get(&id).is_some_and(|place| !matches!(place.state, State::Dialing)) {
-            self.vacate(id);
-            self.serve_line(acts);
+        match self.places.get_mut(&id).map(|place| &mut place.state) {
+            Some(State::Open(_)) => {
+                self.vacate(id);
+                self.serve_line(acts);
+            }
+            Some(State::Dialing { gone, .. }) => *gone = true,
+            None => {}
         }
     }
 
     /// Takes out what has been idle or alive for too long.
     pub(super) fn sweep(&mut self, now: Instant, acts: &mut Vec<Act<C, W>>) {
         let stale = |place: &Place<C>| match &place.state {
-            State::Idle { connection, since, retire } if self.limits.is_stale(*since, *retire, now) => {
-                Some(connection.clone())
+            State::Open(open) if open.lent == 0 && self.limits.is_stale(open.idle_since, open.retire, now) => {
+                Some(open.connection.clone())
             }
             _ => None,
         };
@@ -208,15 +276,20 @@ impl<C: Clone, W> Pool<C, W> {
         self.line.clear();
         let waiters = self.hosts.values_mut().flat_map(|host| host.waiters.drain(..)).map(|(_, waiter)| waiter);
         let waiters = waiters.collect();
-        let idle: Vec<_> = self.places.iter().filter(|(_, place)| matches!(place.state, State::Idle { .. })).collect();
-        let idle: Vec<_> = idle.into_iter().map(|(id, _)| *id).collect();
+        let idle: Vec<_> = self.hosts.values().flat_map(|host| &host.idle).copied().collect();
         for id in idle {
-            if let Some(State::Idle { connection, .. }) = self.vacate(id) {
-                acts.push(Act::Close(connection));
+            if let Some(State::Open(open)) = self.vacate(id) {
+                acts.push(Act::Close(open.connection));
             }
         }
         self.hosts.retain(|_, host| host.places > 0);
         waiters
+    }
+
+    /// How many exchanges a connection to this host is taken to bear if it turns out to be HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) fn presumed(&self, key: &Key) -> usize {
+        self.known.presumed(key)
     }
 
     pub(super) fn set_limits(&mut self, limits: Limits, acts: &mut Vec<Act<C, W>>) {
@@ -230,103 +303,12 @@ impl<C: Clone, W> Pool<C, W> {
         let dialing = self.hosts.values().map(|host| host.dialing).sum();
         (dialing, self.places.len() - idle - dialing, idle, self.line.len())
     }
-
-    /// Makes places for those who wait, in their order, as far as the limits go. A waiter whose host is full is passed over, not waited for.
-    fn serve_line(&mut self, acts: &mut Vec<Act<C, W>>) {
-        let mut full: Vec<Key> = Vec::new();
-        let mut after = WaiterId(0);
-        while let Some((id, key)) = self.line.range((Excluded(after), Unbounded)).next() {
-            after = *id;
-            if full.contains(key) {
-                continue;
-            }
-            let key = key.clone();
-            match self.make_place(&key, acts) {
-                Some(id) => acts.push(Act::Dial(id, key)),
-                None if self.is_full() && !self.has_idle() => return,
-                None => full.push(key),
-            }
-        }
-    }
-
-    /// A place for one who waits for `key` and has none coming, if there is room or an idle connection to another host can make it.
-    fn make_place(&mut self, key: &Key, acts: &mut Vec<Act<C, W>>) -> Option<PlaceId> {
-        let host = self.host(key);
-        if host.dialing >= host.waiters.len() || host.places >= self.limits.per_host {
-            return None;
-        }
-        if self.is_full() {
-            acts.push(Act::Close(self.evict_oldest()?));
-        }
-        Some(self.new_place(key))
-    }
-
-    fn new_place(&mut self, key: &Key) -> PlaceId {
-        let id = PlaceId(self.number());
-        self.places.insert(id, Place { key: key.clone(), state: State::Dialing });
-        let host = self.host(key);
-        host.places += 1;
-        host.dialing += 1;
-        id
-    }
-
-    fn has_room(&mut self, key: &Key) -> bool {
-        !self.is_full() && self.host(key).places < self.limits.per_host
-    }
-
-    fn is_full(&self) -> bool {
-        self.places.len() >= self.limits.total
-    }
-
-    fn has_idle(&self) -> bool {
-        self.hosts.values().any(|host| !host.idle.is_empty())
-    }
-
-    fn evict_oldest(&mut self) -> Option<C> {
-        let since = |id: &PlaceId| match self.places.get(id).map(|place| &place.state) {
-            Some(State::Idle { since, .. }) => Some((*since, *id)),
-            _ => None,
-        };
-        let (_, oldest) = self.hosts.values().filter_map(|host| host.idle.first().and_then(since)).min()?;
-        match self.vacate(oldest)? {
-            State::Idle { connection, .. } => Some(connection),
-            State::Dialing | State::Busy { .. } => None,
-        }
-    }
-
-    fn vacate(&mut self, id: PlaceId) -> Option<State<C>> {
-        let Place { key, state } = self.places.remove(&id)?;
-        if let Some(host) = self.hosts.get_mut(&key) {
-            host.places -= 1;
-            host.dialing -= usize::from(matches!(state, State::Dialing));
-            host.idle.retain(|idle| *idle != id);
-        }
-        self.tidy(&key);
-        Some(state)
-    }
-
-    /// A host that nothing is known of any more is forgotten.
-    fn tidy(&mut self, key: &Key) {
-        if self.hosts.get(key).is_some_and(|host| host.places == 0 && host.waiters.is_empty()) {
-            self.hosts.remove(key);
-        }
-    }
-
-    fn host(&mut self, key: &Key) -> &mut Host<W> {
-        self.hosts.entry(key.clone()).or_insert_with(|| Host {
-            places: 0,
-            dialing: 0,
-            idle: Vec::new(),
-            waiters: VecDeque::new(),
-        })
-    }
-
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
 }
 
 #[cfg(test)]
 #[path = "pool_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "pool_plays.rs"]
+mod plays;

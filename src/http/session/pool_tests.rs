@@ -1,8 +1,9 @@
 //! The pool, played with numbers for connections and names for those who wait.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::*;
+use crate::http::Versions;
 
 type Acts = Vec<Act<u32, &'static str>>;
 
@@ -12,8 +13,10 @@ struct Stage {
     acts: Acts,
 }
 
+/// Where no HTTP/2 is to be expected.
 fn key(host: &str) -> Key {
-    Key::of(&format!("https://{host}").parse().unwrap(), None, None, super::super::via::Via::Direct).unwrap()
+    Key::of(&format!("https://{host}").parse().unwrap(), None, None, super::super::via::Via::Direct, Versions::Http1)
+        .unwrap()
 }
 
 impl Stage {
@@ -37,7 +40,7 @@ impl Stage {
     /// Asks, and has to wait.
     fn wait(&mut self, host: &str, who: &'static str) -> WaiterId {
         match self.checkout(host, who) {
-            Checkout::Waiting { dial: None, waiter } => waiter,
+            Checkout::Waiting { dial: None, waiter, .. } => waiter,
             other => panic!("{who}: {other:?}"),
         }
     }
@@ -85,7 +88,7 @@ async fn whoever_falls_idle_first_serves_whoever_waits_for_a_dial() {
 #[tokio::test]
 async fn a_waiter_that_gives_up_leaves_its_dial_to_the_next() {
     let mut stage = Stage::new(1, 1);
-    let Checkout::Waiting { waiter, dial: Some(place) } = stage.checkout("a", "gone") else { panic!() };
+    let Checkout::Waiting { waiter, dial: Some(place), .. } = stage.checkout("a", "gone") else { panic!() };
     stage.wait("a", "next");
     stage.pool.give_up(waiter);
     assert_eq!(stage.dialed(place, 1), [Act::Give("next", place, 1)]);
@@ -166,107 +169,138 @@ async fn a_close_tells_who_waits_and_closes_what_is_idle() {
     assert_eq!(stage.pool.counts(), (0, 1, 0, 0));
 }
 
-/// Random plays: the limits hold, nobody is forgotten while there is room, nothing is handed out twice, and nothing is left at the end.
-#[tokio::test]
-async fn whatever_happens_the_books_of_the_pool_are_right() {
-    const HOSTS: [&str; 3] = ["a", "b", "c"];
-    for seed in 0..400 {
-        let mut dice = fastrand::Rng::with_seed(seed);
-        let (total, per_host) = (dice.usize(1..5), dice.usize(1..4));
-        let mut stage = Stage::new(total, per_host);
-        let (mut dialing, mut busy, mut idle) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut waiters: Vec<WaiterId> = Vec::new();
-        let mut served = 0;
-        for step in 0..200_u32 {
-            stage.now += Duration::from_secs(dice.u64(0..3));
-            let pick = |set: &BTreeSet<PlaceId>, dice: &mut fastrand::Rng| {
-                (!set.is_empty()).then(|| *set.iter().nth(dice.usize(0..set.len())).unwrap())
-            };
-            match dice.u8(0..8) {
-                0..=2 => match stage.checkout(HOSTS[dice.usize(0..3)], "w") {
-                    Checkout::Taken(place, _) => assert!(idle.remove(&place) && busy.insert(place), "seed {seed}"),
-                    Checkout::Waiting { waiter, dial } => {
-                        waiters.push(waiter);
-                        dialing.extend(dial);
-                    }
-                },
-                3 => {
-                    if let Some(place) = pick(&dialing, &mut dice) {
-                        dialing.remove(&place);
-                        busy.insert(place);
-                        stage.pool.dialed(place, step, None, stage.now, &mut stage.acts);
-                        if !stage.acts.iter().any(|act| matches!(act, Act::Give(_, id, _) if *id == place)) {
-                            busy.remove(&place);
-                            idle.insert(place);
-                        }
-                    }
-                }
-                4 => {
-                    if let Some(place) = pick(&dialing, &mut dice) {
-                        dialing.remove(&place);
-                        stage.pool.dial_failed(place, &mut stage.acts);
-                    }
-                }
-                5 => {
-                    if let Some(place) = pick(&busy, &mut dice) {
-                        stage.pool.returned(place, stage.now, &mut stage.acts);
-                        if !stage.acts.iter().any(|act| matches!(act, Act::Give(_, id, _) if *id == place)) {
-                            busy.remove(&place);
-                            idle.insert(place);
-                        }
-                    }
-                }
-                6 => {
-                    let place = if dice.bool() { pick(&busy, &mut dice) } else { pick(&idle, &mut dice) };
-                    if let Some(place) = place {
-                        busy.remove(&place);
-                        idle.remove(&place);
-                        stage.pool.gone(place, &mut stage.acts);
-                    }
-                }
-                _ => {
-                    stage.pool.sweep(stage.now, &mut stage.acts);
-                    if !waiters.is_empty() && dice.bool() {
-                        stage.pool.give_up(waiters.swap_remove(dice.usize(0..waiters.len())));
-                    }
-                }
-            }
-            for act in std::mem::take(&mut stage.acts) {
-                match act {
-                    Act::Give(..) => served += 1,
-                    Act::Dial(place, _) => assert!(dialing.insert(place), "seed {seed}: a place is dialled twice"),
-                    Act::Close(_) => {}
-                }
-            }
-            idle.retain(|place| stage.pool.places.contains_key(place));
-            let counts = stage.pool.counts();
-            assert_eq!(
-                (counts.0, counts.1, counts.2),
-                (dialing.len(), busy.len(), idle.len()),
-                "seed {seed} step {step}"
-            );
-            assert!(stage.pool.places.len() <= total, "seed {seed}");
-            for host in stage.pool.hosts.values() {
-                assert!(host.places <= per_host, "seed {seed}");
-                // Whoever waits has a dial under way, or there is no room for one.
-                let all_in_use = stage.pool.is_full() && !stage.pool.has_idle();
-                assert!(
-                    host.waiters.len() <= host.dialing || host.places >= per_host || all_in_use,
-                    "seed {seed} step {step}: somebody is forgotten: {:?}",
-                    stage.pool
-                );
-            }
+/// Where HTTP/2 may turn out to be spoken.
+#[cfg(feature = "http2")]
+mod http2 {
+    use super::*;
+
+    fn maybe(host: &str) -> Key {
+        Key::of(
+            &format!("https://{host}").parse().unwrap(),
+            None,
+            None,
+            super::super::super::via::Via::Direct,
+            Versions::Auto,
+        )
+        .unwrap()
+    }
+
+    impl Stage {
+        fn ask(&mut self, host: &str, who: &'static str) -> Checkout<u32> {
+            self.pool.checkout(&maybe(host), self.now, |_| true, || who, &mut self.acts)
         }
-        assert!(served > 0 || seed > 0);
-        // All leave: nothing is kept of any host.
+
+        /// The first connection, after so many have asked for one.
+        fn scout(&mut self, askers: usize) -> PlaceId {
+            let Checkout::Waiting { dial: Some(place), .. } = self.ask("a", "w") else { panic!("it is not dialled") };
+            for _ in 1..askers {
+                assert!(matches!(self.ask("a", "w"), Checkout::Waiting { dial: None, comes: true, .. }));
+            }
+            place
+        }
+
+        fn bears(&mut self, place: PlaceId, most: usize) -> Acts {
+            self.pool.bears(place, most, self.now, &mut self.acts);
+            std::mem::take(&mut self.acts)
+        }
+    }
+
+    fn gives(acts: &Acts) -> usize {
+        acts.iter().filter(|act| matches!(act, Act::Give(..))).count()
+    }
+
+    fn dials(acts: &Acts) -> usize {
+        acts.iter().filter(|act| matches!(act, Act::Dial(..))).count()
+    }
+
+    #[tokio::test]
+    async fn one_is_dialled_for_all_and_serves_all() {
+        let mut stage = Stage::new(10, 10);
+        let place = stage.scout(50);
+        stage.bears(place, 100);
+        let acts = stage.dialed(place, 1);
+        assert_eq!((gives(&acts), dials(&acts)), (50, 0));
+        assert_eq!(stage.pool.counts(), (0, 1, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn when_it_turns_out_otherwise_the_others_are_dialled_side_by_side() {
+        let mut stage = Stage::new(10, 10);
+        let place = stage.scout(5);
+        let acts = stage.dialed(place, 1);
+        assert_eq!((gives(&acts), dials(&acts)), (1, 4));
+        // And that is remembered, also when nothing is left of the host.
         let mut acts = Vec::new();
-        stage.pool.close(&mut acts);
-        for place in dialing {
-            stage.pool.dial_failed(place, &mut acts);
+        stage.pool.gone(place, &mut acts);
+        assert!(matches!(stage.ask("a", "w"), Checkout::Waiting { dial: Some(_), .. }));
+    }
+
+    #[tokio::test]
+    async fn a_scout_that_fails_costs_one_its_connection_and_the_others_no_second_wait() {
+        let mut stage = Stage::new(10, 10);
+        let place = stage.scout(5);
+        assert_eq!(stage.pool.dial_failed(place, &mut stage.acts), Some("w"));
+        assert_eq!(dials(&stage.acts), 4);
+    }
+
+    #[tokio::test]
+    async fn the_next_is_dialled_before_the_first_is_full() {
+        let mut stage = Stage::new(10, 10);
+        let place = stage.scout(1);
+        stage.bears(place, 16);
+        stage.dialed(place, 1);
+        for _ in 0..12 {
+            assert!(matches!(stage.ask("a", "w"), Checkout::Taken(..)));
+            assert_eq!(dials(&stage.acts), 0);
         }
-        for place in busy {
-            stage.pool.gone(place, &mut acts);
+        // There is room for two more.
+        assert!(matches!(stage.ask("a", "w"), Checkout::Taken(..)));
+        assert_eq!(dials(&stage.acts), 1);
+        let Some(Act::Dial(next, _)) = stage.acts.pop() else { panic!() };
+        for _ in 0..2 {
+            assert!(matches!(stage.ask("a", "w"), Checkout::Taken(..)));
         }
-        assert_eq!((stage.pool.counts(), stage.pool.hosts.len()), ((0, 0, 0, 0), 0), "seed {seed}");
+        assert_eq!(stage.acts, [], "one is under way");
+        assert!(matches!(stage.ask("a", "w"), Checkout::Waiting { dial: None, comes: true, .. }));
+        stage.bears(next, 16);
+        assert_eq!(gives(&stage.dialed(next, 2)), 1);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_falls_is_kept_from_then_on_and_one_that_rises_serves_who_waits() {
+        let mut stage = Stage::new(1, 1);
+        let place = stage.scout(4);
+        stage.bears(place, 4);
+        assert_eq!(gives(&stage.dialed(place, 1)), 4);
+        stage.bears(place, 2);
+        assert!(matches!(stage.ask("a", "w"), Checkout::Waiting { .. }));
+        for _ in 0..2 {
+            assert_eq!(stage.returned(place), [], "it still bears as many as it may");
+        }
+        assert_eq!(gives(&stage.returned(place)), 1);
+        assert!(matches!(stage.ask("a", "w"), Checkout::Waiting { .. }));
+        assert_eq!(gives(&stage.bears(place, 3)), 1);
+    }
+
+    /// A server that allows no stream at all is asked nothing, and closed like any other.
+    #[tokio::test]
+    async fn what_bears_nothing_is_given_nothing() {
+        let mut stage = Stage::new(1, 1);
+        let place = stage.scout(1);
+        stage.bears(place, 0);
+        assert_eq!(stage.dialed(place, 1), []);
+        assert_eq!(stage.pool.counts(), (0, 0, 1, 1));
+        assert_eq!(stage.pool.close(&mut stage.acts), ["w"]);
+        assert_eq!(stage.acts, [Act::Close(1)]);
+    }
+
+    #[tokio::test]
+    async fn one_that_went_before_it_was_known_is_closed_and_replaced() {
+        let mut stage = Stage::new(1, 1);
+        let place = stage.scout(1);
+        stage.bears(place, 100);
+        stage.gone(place);
+        let acts = stage.dialed(place, 1);
+        assert!(matches!(acts[..], [Act::Close(1), Act::Dial(..)]), "{acts:?}");
     }
 }

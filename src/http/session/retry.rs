@@ -8,7 +8,7 @@ use crate::http::{Error, ErrorKind};
 
 /// When a request is asked again, beside what is always done.
 ///
-/// Always: a request of which nothing was written is sent on another connection, whatever its method; and one with an idempotent method (RFC 9110, section 9.2.2) that was written to a connection which had served another before, and which
+/// Always: a request of which nothing was written is sent on another connection, whatever its method; one that its peer says it did not process (HTTP/2: GOAWAY, REFUSED_STREAM) is sent up to four times more, within a second; and one with an idempotent method (RFC 9110, section 9.2.2) that was written to a connection which had served another before, and which
 /// ended before the first byte of a response, is sent once more (section 9.2.2 again: the peer had most likely closed it before it came). This says what is tried beyond that. Only idempotent methods are, and only with bodies that are
 /// there again: nothing, or bytes.
 ///
@@ -59,6 +59,8 @@ impl Retry {
     /// The pause before asking again after this error, if it is to be asked again. `done`: how often it was already.
     pub(super) fn after_error(&self, method: &Method, error: &Error, done: u32) -> Option<Duration> {
         let worth = match &error.kind {
+            // Whatever its method.
+            ErrorKind::NotProcessed(_) => return (done < self.most).then(|| self.pause(done)),
             ErrorKind::Connect(_) | ErrorKind::Lost(_) => true,
             ErrorKind::TimedOut { what, .. } => *what == crate::http::Deadline::FirstByte,
             _ => false,
@@ -85,6 +87,16 @@ impl Retry {
     fn pause(&self, done: u32) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(done)).min(self.longest);
         doubled.mul_f64(fastrand::f64())
+    }
+}
+
+/// The pause before a request that its peer did not process is asked again, the first time at once: another connection takes it, or there is room again. `done`: how often it was already. A peer that goes on
+/// like this is not asked for ever.
+pub(super) fn after_not_processed(done: u32) -> Option<Duration> {
+    match done {
+        0 => Some(Duration::ZERO),
+        1..=3 => Some(Duration::from_millis(50 << done).mul_f64(0.5 + fastrand::f64() / 2.0)),
+        _ => None,
     }
 }
 

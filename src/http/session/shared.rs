@@ -24,9 +24,9 @@ use super::{
     pool::{Act, Checkout, PlaceId, Pool},
 };
 use crate::{
-    connection::{Close, ConnectError, Handle},
+    connection::{ConnectError, Handle},
     fate::ConnectionId,
-    http::{Error, ErrorKind, HttpClient},
+    http::{Error, ErrorKind, HttpClient, watch::Retire},
     lifecycle::Phase,
     supervisor::Supervisor,
 };
@@ -124,12 +124,12 @@ impl Shared {
             pool.checkout(key, now, |client| client.is_usable(), waiter, &mut acts)
         };
         self.act(acts);
-        let (waiter, dial) = match checkout {
+        let (waiter, dial, comes) = match checkout {
             Checkout::Taken(place, client) => {
                 client.used.store(true, Relaxed);
                 return Ok(Lease::new(self, place, client, true));
             }
-            Checkout::Waiting { waiter, dial } => (waiter, dial),
+            Checkout::Waiting { waiter, dial, comes } => (waiter, dial, comes),
         };
         let _waiting = Waiting { shared: self, waiter };
         if let Some(place) = dial {
@@ -137,7 +137,7 @@ impl Shared {
         }
         let Some(receiver) = waiting else { return Err(Error::new(ErrorKind::Closed)) };
         let lease = async { receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Closed))) };
-        match timeouts.pool.filter(|_| dial.is_none()) {
+        match timeouts.pool.filter(|_| !comes) {
             None => lease.await,
             Some(after) => tokio::time::timeout(after, lease)
                 .await
@@ -199,6 +199,12 @@ impl Shared {
         });
     }
 
+    #[cfg(feature = "http2")]
+    pub(super) fn bears(self: &Arc<Self>, place: PlaceId, most: usize) {
+        let now = Instant::now();
+        self.in_pool(|pool, acts| pool.bears(place, most, now, acts));
+    }
+
     pub(super) fn gone(self: &Arc<Self>, place: PlaceId) {
         self.in_pool(|pool, acts| pool.gone(place, acts));
     }
@@ -243,7 +249,7 @@ impl Shared {
                     let _ = waiter.send(Ok(Lease::new(self, place, client, reused)));
                 }
                 Act::Dial(place, key) => self.dial(place, key, self.config.timeouts),
-                Act::Close(client) => client.handle.do_send(Close::new()),
+                Act::Close(client) => client.handle.do_send(Retire),
             }
         }
     }

@@ -46,6 +46,11 @@ impl Watch for Watcher {
         });
     }
 
+    #[cfg(feature = "http2")]
+    fn bears(&self, most: usize) {
+        self.shared.bears(self.place, most);
+    }
+
     fn idle(&self) {
         self.shared.returned(self.place);
     }

@@ -31,3 +31,11 @@ fn advance(buf: &mut BytesMut, n: usize) {
     // and no more than it was made of. Nothing was done to the buffer since.
     unsafe { buf.set_len(filled) };
 }
+
+#[cfg(feature = "http2")]
+impl super::TlsStream {
+    /// What ALPN has chosen, without the rest of [`info`](TlsStream::info).
+    pub(crate) fn alpn(&self) -> Option<Vec<u8>> {
+        self.tls.ssl().selected_alpn_protocol().map(<[u8]>::to_vec)
+    }
+}

@@ -1,6 +1,9 @@
 //! The example `serve` as a program, with clients that we did not write: curl and Python's aiohttp. They are brought by script/setup, the example by `cargo test` without a filter or by `cargo build --examples`.
 #![cfg(all(feature = "serde", unix))]
 
+#[cfg(feature = "http2")]
+mod http2;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,

@@ -67,6 +67,37 @@ async fn a_stop_of_the_supervisor_drains_the_session() {
     scene.exeunt().await;
 }
 
+/// Law 6: a body that is on its way when the stop comes is read to its end, although by then the pool has let its connection go.
+#[actix::test]
+async fn a_body_that_is_being_read_is_finished() {
+    let more = Arc::new(Semaphore::new(0));
+    let gate = more.clone();
+    let server = Server::tls(move |mut peer: Peer, _| {
+        let gate = gate.clone();
+        async move {
+            peer.answer("HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhalf, ").await;
+            gate.acquire().await.unwrap().forget();
+            peer.write("whole").await;
+            assert_eq!(peer.head().await, "", "close_notify");
+            peer.end(End::CloseNotify).await;
+        }
+    })
+    .await;
+    let scene = Scene::new();
+    let mut response = scene.session.get(&server.https("/")).send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "half, ");
+    let mut stop = Box::pin(scene.supervisor.send(Stop::new()));
+    for _ in 0..100 {
+        assert!((&mut stop).now_or_never().is_none(), "the stop does not wait for the body");
+        tokio::task::yield_now().await;
+    }
+    more.add_permits(1);
+    assert_eq!(response.text().await.unwrap(), "whole");
+    let ledger = stop.await.unwrap();
+    assert_eq!((ledger.totals.by_reason["closed"], ledger.verdict()), (1, Verdict::Clean), "{ledger}");
+    scene.exeunt().await;
+}
+
 /// The session alone: its own connections, its own ledger; others go on.
 #[actix::test]
 async fn a_session_is_closed_alone() {
