@@ -236,6 +236,12 @@ def fetch(debug, work):
             check(json.loads(many.lines[-2])["ok"] == 200, many, "the summary does not say 200")
             check(many.ledger()["connected"] <= 8, many, "more than 8 connections")
 
+        for option, version in (("--http1", "HTTP/1.1"), ("--http2", "HTTP/2.0")):
+            with Program(debug / "fetch", url + "/bytes/1", "--ca", ca, option, "--json", cwd=work) as spoken:
+                spoken.ends()
+                responses = [json.loads(line)["version"] for line in spoken.lines if is_event(line, "response")]
+                check(responses == [version], spoken, f"it spoke {responses}")
+
         with Program(debug / "fetch", url + "/status/404", "--ca", ca, "-f", cwd=work) as refused:
             refused.ends(3)
             check(refused.lines == [], refused, "the body of a refusal is written")

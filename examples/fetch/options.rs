@@ -191,6 +191,7 @@ impl Options {
 
     /// The session, with the way that its requests are to go.
     pub fn way(&self, session: SessionBuilder) -> SessionBuilder {
+        let session = session.versions(self.versions);
         match (&self.way.proxies, &self.way.unix) {
             (Some(proxies), _) => session.proxies(proxies.clone()),
             #[cfg(unix)]
