@@ -81,9 +81,13 @@ impl Secure {
                         &system
                     }
                 };
-                TlsStream::client(tls, server_name, *port, alpn.as_deref(), socket).map(Stream::Tls).map_err(own)
+                TlsStream::client(tls, server_name, *port, alpn.as_deref(), socket)
+                    .map(|stream| Stream::Tls(Box::new(stream)))
+                    .map_err(own)
             }
-            Secure::Server { tls } => TlsStream::server(tls, socket).map(Stream::Tls).map_err(own),
+            Secure::Server { tls } => {
+                TlsStream::server(tls, socket).map(|stream| Stream::Tls(Box::new(stream))).map_err(own)
+            }
             Secure::Plain => Ok(Stream::Plain(PlainStream::new(socket))),
         }
     }

@@ -16,7 +16,8 @@ use crate::{
 
 /// A stream of either kind, closed by the same recipe: see [`TlsStream`].
 pub(crate) enum Stream {
-    Tls(TlsStream),
+    /// Boxed: it is moved about with every loan.
+    Tls(Box<TlsStream>),
     Plain(PlainStream),
 }
 
@@ -34,7 +35,7 @@ impl Stream {
     /// What goes on when the TLS over this socket has ended.
     pub(super) fn over(socket: Socket) -> Stream {
         match socket {
-            Socket::Tls(nested) => Stream::Tls(nested.into_outer()),
+            Socket::Tls(nested) => Stream::Tls(Box::new(nested.into_outer())),
             socket => Stream::Plain(PlainStream::new(socket)),
         }
     }
@@ -42,7 +43,7 @@ impl Stream {
     /// As the socket of the TLS that is to begin.
     pub(super) fn into_socket(self) -> Socket {
         match self {
-            Stream::Tls(stream) => stream.into(),
+            Stream::Tls(stream) => (*stream).into(),
             Stream::Plain(stream) => stream.into_socket(),
         }
     }

@@ -177,7 +177,7 @@ impl Link {
         let already_read = self.take_read(given_back);
         match beginning.over(stream.into_socket(), already_read) {
             Ok(tls) => {
-                self.stream = Some(Stream::Tls(tls));
+                self.stream = Some(Stream::Tls(Box::new(tls)));
                 self.entry.set_secure(true);
                 if let Some(event) = self.life.secure() {
                     self.on(event);

@@ -5,6 +5,7 @@ mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod upgraded;
+mod waker;
 
 use std::{collections::VecDeque, fmt, sync::Arc, task::Context};
 
@@ -82,7 +83,7 @@ enum State {
 }
 
 struct Asked {
-    request: Request<Body>,
+    request: Box<Request<Body>>,
     answer: Answer,
     /// On HTTP/2: the pool's room for it.
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
@@ -141,7 +142,7 @@ impl HttpClient {
         self
     }
 
-    pub(super) fn ask(&mut self, request: Request<Body>, answer: Answer, slot: Option<Slot>) {
+    pub(super) fn ask(&mut self, request: Box<Request<Body>>, answer: Answer, slot: Option<Slot>) {
         self.idle = false;
         let slot = match &self.state {
             #[cfg(feature = "http2")]

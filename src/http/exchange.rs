@@ -1,6 +1,6 @@
 //! A request and its response on one connection.
 
-use std::fmt;
+use std::{fmt, task::Context};
 
 use actix::{Actor, Handler, Message};
 use http::{Request, Response};
@@ -29,7 +29,26 @@ impl Message for Exchange {
 }
 
 /// An exchange that waits for its turn or is under way.
-pub(super) type Answer = Reply<Result<Response<ResponseBody>, ExchangeError>>;
+pub(super) enum Answer {
+    Exchange(Reply<Result<Response<ResponseBody>, ExchangeError>>),
+    Leased(Reply<Result<Box<Response<ResponseBody>>, ExchangeError>>),
+}
+
+impl Answer {
+    pub(super) fn send(self, answer: Result<Box<Response<ResponseBody>>, ExchangeError>) {
+        match self {
+            Answer::Exchange(reply) => reply.send(answer.map(|response| *response)),
+            Answer::Leased(reply) => reply.send(answer),
+        }
+    }
+
+    pub(super) fn poll_given_up(&self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Answer::Exchange(reply) => reply.poll_given_up(cx),
+            Answer::Leased(reply) => reply.poll_given_up(cx),
+        }
+    }
+}
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -109,43 +128,44 @@ impl Handler<Exchange> for Connection<HttpClient> {
     type Result = Parked<Result<Response<ResponseBody>, ExchangeError>>;
 
     fn handle(&mut self, Exchange(request): Exchange, context: &mut Self::Context) -> Self::Result {
-        self.take_request(request, None, context)
+        self.take_request(Box::new(request), None, Answer::Exchange, context)
     }
 }
 
-/// An [`Exchange`] on a connection of a pool.
+/// An [`Exchange`] on a connection of a pool. What is boxed is large, and goes through many hands.
 #[derive(Debug)]
 pub(super) struct Leased {
-    pub(super) request: Request<Body>,
+    pub(super) request: Box<Request<Body>>,
     pub(super) slot: Option<Slot>,
 }
 
 impl Message for Leased {
-    type Result = Result<Response<ResponseBody>, ExchangeError>;
+    type Result = Result<Box<Response<ResponseBody>>, ExchangeError>;
 }
 
 impl Handler<Leased> for Connection<HttpClient> {
-    type Result = Parked<Result<Response<ResponseBody>, ExchangeError>>;
+    type Result = Parked<Result<Box<Response<ResponseBody>>, ExchangeError>>;
 
     fn handle(&mut self, Leased { request, slot }: Leased, context: &mut Self::Context) -> Self::Result {
-        self.take_request(request, slot, context)
+        self.take_request(request, slot, Answer::Leased, context)
     }
 }
 
 impl Connection<HttpClient> {
-    fn take_request(
+    fn take_request<R>(
         &mut self,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         slot: Option<Slot>,
+        answer: impl FnOnce(Reply<Result<R, ExchangeError>>) -> Answer,
         context: &mut <Self as Actor>::Context,
-    ) -> Parked<Result<Response<ResponseBody>, ExchangeError>> {
+    ) -> Parked<Result<R, ExchangeError>> {
         let (client, io) = self.parts(context);
         if io.is_draining() || io.phase().is_closing() {
             let reason = None;
-            return Parked::now(Err(ExchangeError::NotSent { request: Box::new(request), reason }));
+            return Parked::now(Err(ExchangeError::NotSent { request, reason }));
         }
         let (reply, parked) = Reply::later();
-        client.ask(request, reply, slot);
+        client.ask(request, answer(reply), slot);
         parked
     }
 }

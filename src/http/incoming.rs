@@ -44,6 +44,17 @@ pub struct ResponseBody {
 /// Bodies of up to this size are taken from hyper before they are asked for: as much as hyper has read of them anyway. It spares the connection and the reader a turn each.
 const AHEAD: u64 = 16 * 1024;
 
+/// What was taken from hyper before anybody asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// Nothing, and hyper is to be polled for it once: it gives out a body only when that is wanted.
+    Nothing,
+    /// A part, and hyper is to be polled for the rest.
+    Part,
+    /// All, or as much as is ever taken.
+    Enough,
+}
+
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, fate: Fate, verdict: Option<Verdict>) -> Self {
         let expected = incoming.size_hint().exact();
@@ -72,20 +83,20 @@ impl ResponseBody {
         }
     }
 
-    /// Takes a small body that has come already. Whether hyper is to be polled for it, once: it gives out a body only when that is wanted.
-    pub(super) fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(incoming) = &mut self.incoming else { return false };
+    /// Takes a small body that has come already.
+    pub(super) fn look_ahead(&mut self, cx: &mut Context<'_>) -> Ahead {
+        let Some(incoming) = &mut self.incoming else { return Ahead::Enough };
         // Of a body that has a length, the first that comes is data.
         let is_small = self.expected.is_some_and(|bytes| (1..=AHEAD).contains(&bytes));
         // Whether somebody has read an answer means something to a body that is held back.
         if !is_small || self.verdict.is_some() || self.ahead.is_some() || incoming.is_end_stream() {
-            return false;
+            return Ahead::Enough;
         }
-        match Pin::new(incoming).poll_frame(cx) {
-            Poll::Pending => true,
+        match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Pending => Ahead::Nothing,
             Poll::Ready(frame) => {
                 self.ahead = frame.and_then(|frame| frame.map(|frame| frame.into_data().ok()).transpose());
-                false
+                if incoming.is_end_stream() { Ahead::Enough } else { Ahead::Part }
             }
         }
     }

@@ -38,7 +38,10 @@ use crate::{connection::SupervisedStream, fate::ConnectionId};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Response {
+pub struct Response(Box<Inner>);
+
+/// Boxed, because a response goes through many hands before its body is read.
+struct Inner {
     head: Parts,
     body: DecodedBody,
     trailers: Option<HeaderMap>,
@@ -81,68 +84,68 @@ impl Response {
         let body = Timed::new(body, context.between_reads, context.until);
         let body = DecodedBody::new(body, |body| decode::around(body, encodings, limit), context.on_end);
         let ResponseContext { uri, history, peer, connection, reused, .. } = context;
-        Response { head, body, trailers: None, uri, history, peer, connection, reused }
+        Response(Box::new(Inner { head, body, trailers: None, uri, history, peer, connection, reused }))
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.head.status
+        self.0.head.status
     }
 
     /// The version of HTTP that it came in.
     pub fn version(&self) -> Version {
-        self.head.version
+        self.0.head.version
     }
 
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+        &self.0.head.headers
     }
 
     /// The headers, to be changed: [`text`](Response::text) looks at the `Content-Type` that it finds here.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.head.headers
+        &mut self.0.head.headers
     }
 
     /// What the HTTP library attached.
     pub fn extensions(&self) -> &Extensions {
-        &self.head.extensions
+        &self.0.head.extensions
     }
 
     /// What was asked for, after all redirects.
     pub fn uri(&self) -> &Uri {
-        &self.uri
+        &self.0.uri
     }
 
     /// What was asked for before, oldest first: empty if there was no redirect.
     pub fn history(&self) -> &[Uri] {
-        &self.history
+        &self.0.history
     }
 
     /// The address at the other end of the connection, if it has one.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.0.peer
     }
 
     /// The connection that it came over.
     pub fn connection(&self) -> ConnectionId {
-        self.connection
+        self.0.connection
     }
 
     /// Whether the connection had served another request before.
     pub fn reused(&self) -> bool {
-        self.reused
+        self.0.reused
     }
 
     /// The `Content-Length`, in bytes. `None`: it has none that is a number, or the body is decoded. For a HEAD it is the length that a GET would have.
     pub fn content_length(&self) -> Option<u64> {
-        self.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        self.0.head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     /// Itself, unless the status is 4xx or 5xx. The error holds the response, and so the connection, until it is dropped: its body often says what was wrong.
     pub fn error_for_status(self) -> Result<Self, StatusError> {
         if self.status().is_client_error() || self.status().is_server_error() {
-            return Err(StatusError { response: Box::new(self) });
+            return Err(StatusError { response: self });
         }
         Ok(self)
     }
@@ -162,16 +165,16 @@ impl Response {
     /// # Errors
     /// The request was answered otherwise, and then the response is there to be read; or it did not ask; or the connection ended first.
     pub async fn upgrade(&mut self) -> Result<SupervisedStream, UpgradeError> {
-        upgrade::take(&mut self.head.extensions, upgrade::otherwise(self.head.status)).await
+        upgrade::take(&mut self.0.head.extensions, upgrade::otherwise(self.0.head.status)).await
     }
 
     /// The next bytes of the body, as they come; `None` at its end. Nothing is lost when this is dropped while it waits.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        while let Some(frame) = self.body.frame().await.transpose()? {
+        while let Some(frame) = self.0.body.frame().await.transpose()? {
             match frame.into_data() {
                 Ok(data) if data.is_empty() => {}
                 Ok(data) => return Ok(Some(data)),
-                Err(frame) => self.trailers = frame.into_trailers().ok(),
+                Err(frame) => self.0.trailers = frame.into_trailers().ok(),
             }
         }
         Ok(None)
@@ -179,7 +182,7 @@ impl Response {
 
     /// The trailers, if the peer sent some: they are there when [`chunk`](Response::chunk) has come to the end.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+        self.0.trailers.as_ref()
     }
 
     /// The whole body. There is no limit but that of the decoder: see [`bytes_at_most`](Response::bytes_at_most).
@@ -189,7 +192,7 @@ impl Response {
 
     /// The whole body, if it has no more than so many bytes (after decoding); else [`BodyError::TooLarge`], at once if the peer says so itself.
     pub async fn bytes_at_most(mut self, limit: u64) -> Result<Bytes, BodyError> {
-        let hint = self.body.size_hint();
+        let hint = self.0.body.size_hint();
         if hint.lower() > limit {
             return Err(BodyError::TooLarge { limit });
         }
@@ -211,7 +214,7 @@ impl Response {
     /// The whole body as text, by its byte order mark, else by the charset of the `Content-Type` (any that the web knows, with the feature `charset`; without it UTF-8 and US-ASCII), else as UTF-8. What is malformed
     /// becomes U+FFFD. A charset that is unknown is [`BodyError::Charset`].
     pub async fn text(self) -> Result<String, BodyError> {
-        let content_type = self.head.headers.get(CONTENT_TYPE).cloned();
+        let content_type = self.0.head.headers.get(CONTENT_TYPE).cloned();
         charset::text(content_type.as_ref(), &self.bytes().await?)
     }
 
@@ -225,17 +228,18 @@ impl Response {
 
     /// The body as a stream of bytes, without trailers.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + Sync + Unpin + 'static {
-        self.body.into_data_stream()
+        self.0.body.into_data_stream()
     }
 
     /// The body.
     pub fn into_body(self) -> DecodedBody {
-        self.body
+        self.0.body
     }
 
     /// It as the `http` crate has it.
     pub fn into_http(self) -> http::Response<DecodedBody> {
-        http::Response::from_parts(self.head, self.body)
+        let Inner { head, body, .. } = *self.0;
+        http::Response::from_parts(head, body)
     }
 }
 
@@ -246,11 +250,11 @@ impl fmt::Debug for Response {
     /// Without headers and URL, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
-            .field("status", &self.head.status)
-            .field("version", &self.head.version)
-            .field("connection", &self.connection)
-            .field("reused", &self.reused)
-            .field("body", &self.body)
+            .field("status", &self.0.head.status)
+            .field("version", &self.0.head.version)
+            .field("connection", &self.0.connection)
+            .field("reused", &self.0.reused)
+            .field("body", &self.0.body)
             .finish_non_exhaustive()
     }
 }
@@ -258,7 +262,7 @@ impl fmt::Debug for Response {
 /// A status of 4xx or 5xx, as [`Response::error_for_status`] has it.
 #[derive(Debug)]
 pub struct StatusError {
-    response: Box<Response>,
+    response: Response,
 }
 
 impl StatusError {
@@ -274,14 +278,14 @@ impl StatusError {
 
     /// The response, to read its body.
     pub fn into_response(self) -> Response {
-        *self.response
+        self.response
     }
 }
 
 impl fmt::Display for StatusError {
     /// Without user, password and query, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = &self.response.uri;
+        let uri = &self.response.0.uri;
         write!(f, "{} from ", self.status())?;
         if let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) {
             write!(f, "{scheme}://{host}")?;

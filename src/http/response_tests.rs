@@ -181,7 +181,7 @@ async fn json_is_read_or_says_where_it_is_wrong() {
 async fn a_status_is_an_error_when_asked_and_its_body_can_be_read() {
     for (status, is_error) in [(200, false), (304, false), (399, false), (400, true), (404, true), (599, true)] {
         let mut response = streamed(frames(&["no such thing"]));
-        response.head.status = StatusCode::from_u16(status).unwrap();
+        response.0.head.status = StatusCode::from_u16(status).unwrap();
         let result = response.error_for_status();
         assert_eq!(result.is_err(), is_error, "{status}");
         let Err(error) = result else { continue };

@@ -53,7 +53,7 @@ impl HttpClient {
     pub(super) fn give_back(&mut self) {
         for Asked { request, answer, .. } in self.asked.drain(..) {
             let reason = self.fate.get().cloned();
-            answer.send(Err(ExchangeError::NotSent { request: Box::new(request), reason }));
+            answer.send(Err(ExchangeError::NotSent { request, reason }));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -19,14 +19,14 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
-use super::{Asked, HttpClient, State};
+use super::{Asked, HttpClient, State, waker::NestedWaker};
 use crate::{
     connection::{Io, Lent, ProtocolError},
     http::{
         Body, ResponseBody,
         exchange::Answer,
         expect::{Gate, Verdict, expects_continue},
-        incoming::words,
+        incoming::{Ahead, words},
         upgrade::Asks,
     },
     lifecycle::Phase,
@@ -35,6 +35,7 @@ use crate::{
 pub(super) struct Speaking {
     lent: Lent,
     sender: SendRequest<Body>,
+    nested: NestedWaker,
     pub(super) connection: HyperConnection<TokioIo<Lent>, Body>,
 }
 
@@ -58,7 +59,7 @@ impl Speaking {
         let handshake = Builder::new().handshake(TokioIo::new(lent.clone())).now_or_never();
         let (sender, connection) =
             handshake.ok_or("hyper's handshake waits")?.map_err(|error: hyper::Error| words(&error))?;
-        Ok(Speaking { lent, sender, connection })
+        Ok(Speaking { lent, sender, nested: NestedWaker::default(), connection })
     }
 }
 
@@ -66,9 +67,14 @@ impl HttpClient {
     pub(super) fn poll_http1(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
         // What the peer has said while the connection was idle, its close above all, is read before the next exchange begins. When nothing has come, hyper need not be asked.
         let mut quiet = self.idle_at_heart() && !self.asked.is_empty() && !io.is_readable(cx);
+        let waker = self.enter(cx);
         loop {
             if !std::mem::take(&mut quiet) {
-                let done = if io.phase() == Phase::Open { self.poll_hyper(io, cx) } else { Some(Ok(())) };
+                if let State::Speaking(speaking) = &self.state {
+                    speaking.nested.forget();
+                }
+                let nested = &mut Context::from_waker(&waker);
+                let done = if io.phase() == Phase::Open { self.poll_hyper(io, nested) } else { Some(Ok(())) };
                 let again = self.answer(io, cx);
                 if let Some(result) = done {
                     let result = match (result, self.promise.take()) {
@@ -89,8 +95,26 @@ impl HttpClient {
             }
             if !self.begin_next(io, cx) {
                 // A body is read by somebody who holds no handle: a pool lets go of a connection that it gives no other exchange.
-                return io.keep(!self.idle_at_heart() || !self.asked.is_empty());
+                io.keep(!self.idle_at_heart() || !self.asked.is_empty());
+                return self.go_outside(cx);
             }
+        }
+    }
+
+    /// The waker of what is polled from here on.
+    fn enter(&self, cx: &Context<'_>) -> Waker {
+        match &self.state {
+            State::Speaking(speaking) => speaking.nested.enter(cx),
+            _ => cx.waker().clone(),
+        }
+    }
+
+    fn go_outside(&self, cx: &Context<'_>) {
+        if let State::Speaking(speaking) = &self.state
+            && speaking.nested.leave()
+        {
+            // Not at once: hyper, too, gives way to others after a while.
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -118,9 +142,12 @@ impl HttpClient {
     pub(super) fn answer(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
         let Some(under_way) = &mut self.under_way else { return false };
         let polled = match &mut under_way.stage {
-            Stage::Awaited(response) => response.as_mut().poll(cx),
+            // hyper alone moves this, and was polled just now.
+            Stage::Awaited(response) => response.as_mut().poll(&mut Context::from_waker(Waker::noop())),
             Stage::Here(response) => {
-                response.body_mut().look_ahead(cx);
+                if look_ahead(&self.state, response) == Ahead::Part {
+                    cx.waker().wake_by_ref();
+                }
                 self.give_response();
                 return false;
             }
@@ -139,17 +166,17 @@ impl HttpClient {
             Err(error) => Err(self.failed(io, error)),
         };
         let mut response = match result {
-            Ok(response) => response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict)),
+            Ok(response) => Box::new(response.map(|incoming| ResponseBody::new(incoming, self.fate.clone(), verdict))),
             Err(error) => {
                 answer.send(Err(error));
                 return false;
             }
         };
-        if !response.body_mut().look_ahead(cx) {
+        if look_ahead(&self.state, &mut response) == Ahead::Enough {
             answer.send(Ok(response));
             return false;
         }
-        self.under_way = Some(UnderWay { stage: Stage::Here(Box::new(response)), answer, verdict: None, asks });
+        self.under_way = Some(UnderWay { stage: Stage::Here(response), answer, verdict: None, asks });
         true
     }
 
@@ -158,7 +185,7 @@ impl HttpClient {
         if let Some(UnderWay { stage: Stage::Here(response), answer, .. }) =
             self.under_way.take_if(|under_way| matches!(under_way.stage, Stage::Here(_)))
         {
-            answer.send(Ok(*response));
+            answer.send(Ok(response));
         }
     }
 
@@ -166,7 +193,8 @@ impl HttpClient {
     fn begin_next(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
         self.asked.retain(|asked| !asked.answer.poll_given_up(cx));
         let State::Speaking(speaking) = &mut self.state else { return false };
-        if self.under_way.is_some() || !matches!(speaking.sender.poll_ready(cx), Poll::Ready(Ok(()))) {
+        let nobody = &mut Context::from_waker(Waker::noop());
+        if self.under_way.is_some() || !matches!(speaking.sender.poll_ready(nobody), Poll::Ready(Ok(()))) {
             return false;
         }
         let Some(Asked { mut request, answer, .. }) = self.asked.pop_front() else {
@@ -184,14 +212,14 @@ impl HttpClient {
         if let Some(verdict) = &verdict {
             request.body_mut().hold_back(Gate::new(verdict));
             let wanted = verdict.clone();
-            hyper::ext::on_informational(&mut request, move |response| {
+            hyper::ext::on_informational(&mut *request, move |response| {
                 if response.status() == http::StatusCode::CONTINUE {
                     wanted.wanted();
                 }
             });
         }
         let asks = Asks::of(request.method(), request.version(), request.headers());
-        let response = Box::pin(speaking.sender.try_send_request(request));
+        let response = Box::pin(speaking.sender.try_send_request(*request));
         self.under_way = Some(UnderWay { stage: Stage::Awaited(response), answer, verdict, asks });
         true
     }
@@ -205,5 +233,14 @@ impl HttpClient {
         {
             watch.idle();
         }
+    }
+}
+
+/// Takes a small body that is here. That wakes hyper, for which there is more to do only if [`Ahead`] says so.
+fn look_ahead(state: &State, response: &mut Response<ResponseBody>) -> Ahead {
+    let (body, nobody) = (response.body_mut(), &mut Context::from_waker(Waker::noop()));
+    match state {
+        State::Speaking(speaking) => speaking.nested.mute(|| body.look_ahead(nobody)),
+        _ => body.look_ahead(nobody),
     }
 }

@@ -125,14 +125,14 @@ impl Http2 {
     fn send(&mut self, asked: Asked, io: &Io<'_, HttpClient>) {
         let Asked { mut request, answer, slot } = asked;
         let Some(sender) = &mut self.sender else { return };
-        address(&mut request, io.is_secure(), &io.peer().name);
+        address(&mut *request, io.is_secure(), &io.peer().name);
         let verdict = expects_continue(request.headers()).then(Verdict::default);
         if let Some(verdict) = &verdict {
             request.body_mut().hold_back(Gate::new(verdict));
         }
         let stream = self.streams.open(slot);
         request.body_mut().part_of(Some(stream.clone()));
-        let response = sender.try_send_request(request).boxed();
+        let response = sender.try_send_request(*request).boxed();
         self.under_way.push(UnderWay { response, asker: Some(Asker { answer, stream, verdict }) });
     }
 
@@ -178,7 +178,8 @@ impl Http2 {
             let Some((result, Asker { answer, stream, verdict })) = ended else { continue };
             answer.send(match result {
                 Ok(response) => {
-                    Ok(response.map(|incoming| ResponseBody::new(incoming, fate.clone(), verdict).part_of(stream)))
+                    let body = |incoming| ResponseBody::new(incoming, fate.clone(), verdict).part_of(stream);
+                    Ok(Box::new(response.map(body)))
                 }
                 Err(error) => Err(self.failed(error, &stream, fate)),
             });
@@ -188,7 +189,7 @@ impl Http2 {
     /// Why an exchange failed.
     fn failed(&self, mut error: TrySendError<Request<Body>>, stream: &StreamGuard, fate: &Fate) -> ExchangeError {
         if let Some(request) = error.take_message() {
-            return self.not_begun(request, fate);
+            return self.not_begun(Box::new(request), fate);
         }
         let reason = fate.get().cloned();
         match Blame::of(error.error()) {
@@ -206,9 +207,8 @@ impl Http2 {
     }
 
     /// A request that was not given to the peer: it had said that it takes none, or the connection has ended.
-    fn not_begun(&self, mut request: Request<Body>, fate: &Fate) -> ExchangeError {
+    fn not_begun(&self, mut request: Box<Request<Body>>, fate: &Fate) -> ExchangeError {
         request.body_mut().part_of(None);
-        let request = Box::new(request);
         match fate.get().cloned() {
             None if self.gone => ExchangeError::NotProcessed { request: Some(request), why: NotProcessed::GoAway },
             reason => ExchangeError::NotSent { request, reason },

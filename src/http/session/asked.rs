@@ -1,6 +1,9 @@
 //! What is asked, before it is on its way.
 
-use std::time::Duration;
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use http::{HeaderMap, Method, Request, Uri};
 
@@ -25,9 +28,13 @@ pub(super) struct Asked {
     pub(super) settings: Settings,
 }
 
-/// What a request says in place of its session. `None`: nothing.
+/// What a request says in place of its session: mostly nothing, and then there is nothing to move about with it.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct Settings(Option<Box<Said>>);
+
+/// `None`: nothing.
+#[derive(Debug, Default)]
+pub(super) struct Said {
     pub(super) total: Option<Duration>,
     pub(super) pool: Option<Duration>,
     pub(super) dial: Option<Duration>,
@@ -47,7 +54,41 @@ pub(super) struct Settings {
     pub(super) versions: Option<Versions>,
 }
 
-impl Settings {
+static NOTHING: Said = Said {
+    total: None,
+    pool: None,
+    dial: None,
+    handshake: None,
+    first_byte: None,
+    between_reads: None,
+    redirects: None,
+    retry: None,
+    tls: None,
+    server_name: None,
+    decode: None,
+    via: None,
+    leaves_http: false,
+    #[cfg(feature = "digest")]
+    digest: None,
+    versions: None,
+};
+
+impl Deref for Settings {
+    type Target = Said;
+
+    fn deref(&self) -> &Said {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+/// To say something.
+impl DerefMut for Settings {
+    fn deref_mut(&mut self) -> &mut Said {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Said {
     pub(super) fn timeouts(&self, of_session: &Timeouts) -> Timeouts {
         Timeouts {
             total: self.total.or(of_session.total),
@@ -74,7 +115,7 @@ impl Asked {
 impl Shared {
     /// The key of a request. Most sessions ask the same host again and again, so the last one is kept.
     pub(super) fn key(&self, uri: &Uri, settings: &Settings) -> Result<Key, Error> {
-        let Settings { tls, server_name, via, leaves_http, .. } = settings;
+        let Said { tls, server_name, via, leaves_http, .. } = &**settings;
         let by_uri = tls.is_none() && server_name.is_none() && via.is_none() && !leaves_http;
         let versions = match settings.versions.unwrap_or(self.config.versions) {
             // HTTP/2 has no way to leave a connection (RFC 9113, section 8.6), so it must not be chosen.

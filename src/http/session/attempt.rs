@@ -23,9 +23,9 @@ pub(super) enum Failure {
 /// Answers with the head of the response.
 pub(super) async fn exchange(
     lease: &mut Lease,
-    request: Request<Body>,
+    request: Box<Request<Body>>,
     first_byte: Option<Duration>,
-) -> Result<Response<ResponseBody>, Failure> {
+) -> Result<Box<Response<ResponseBody>>, Failure> {
     let answer = lease.client.handle.address().send(Leased { request, slot: lease.slot.take() });
     let answer = match first_byte {
         None => answer.await,

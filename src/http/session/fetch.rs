@@ -234,7 +234,7 @@ by_method!(get GET, head HEAD, post POST, put PUT, patch PATCH, delete DELETE, o
 #[derive(Debug)]
 #[must_use = "it is a message: send it to a session's actor"]
 pub struct Fetch {
-    parts: Parts,
+    parts: Box<Parts>,
     pub(super) reply_to: Option<(Recipient<Fetched>, u64)>,
 }
 
@@ -255,7 +255,7 @@ pub struct Fetched {
 impl Fetch {
     /// A request with any method.
     pub fn new(method: Method, url: &str) -> Self {
-        Fetch { parts: Parts::new(method, url), reply_to: None }
+        Fetch { parts: Box::new(Parts::new(method, url)), reply_to: None }
     }
 
     /// Sends what becomes of it to this recipient, marked with `tag`. For a message that is sent with `do_send`.
@@ -276,13 +276,13 @@ impl Fetch {
 #[must_use = "nothing is sent before `send`"]
 pub struct RequestBuilder {
     session: Session,
-    parts: Parts,
+    parts: Box<Parts>,
 }
 
 impl Session {
     /// A request with any method.
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        RequestBuilder { session: self.clone(), parts: Parts::new(method, url) }
+        RequestBuilder { session: self.clone(), parts: Box::new(Parts::new(method, url)) }
     }
 }
 

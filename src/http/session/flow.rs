@@ -4,6 +4,8 @@ mod follow;
 #[cfg(any(feature = "cookies", feature = "digest"))]
 mod known;
 
+use std::pin::pin;
+
 use http::{
     HeaderMap, Method, Request, Response as HttpResponse, Uri,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE, UPGRADE},
@@ -31,12 +33,16 @@ pub(super) async fn run(session: &Session, asked: Asked) -> Result<Response, Err
     let shared = &session.0.shared;
     let began = Instant::now();
     let mut way = Way::new(session, asked)?;
-    let result = match way.until {
-        None => way.go().await,
-        Some(until) => timeout_at(until, way.go()).await.unwrap_or_else(|_| {
-            let after = way.timeouts.total.unwrap_or_default();
-            Err(Error::new(ErrorKind::TimedOut { what: Deadline::Total, after }))
-        }),
+    let (until, total) = (way.until, way.timeouts.total);
+    let result = {
+        // Borrowed, so that it lies in one place, with a deadline and without.
+        let mut gone = pin!(way.go());
+        match until {
+            None => gone.await,
+            Some(until) => timeout_at(until, gone.as_mut()).await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::TimedOut { what: Deadline::Total, after: total.unwrap_or_default() }))
+            }),
+        }
     };
     crate::telling::requested(&way.method, result.as_ref().ok().map(Response::status), began.elapsed());
     result.map_err(|mut error| {
@@ -68,7 +74,7 @@ struct Way<'a> {
 
 /// A response with the connection that it comes over.
 struct Answered {
-    response: HttpResponse<ResponseBody>,
+    response: Box<HttpResponse<ResponseBody>>,
     connection: ConnectionId,
     peer: Option<std::net::SocketAddr>,
     reused: bool,
@@ -99,7 +105,9 @@ impl<'a> Way<'a> {
                 headers.insert(name, value.clone());
             }
         }
-        settings.leaves_http = headers.contains_key(UPGRADE);
+        if headers.contains_key(UPGRADE) {
+            settings.leaves_http = true;
+        }
         let timeouts = settings.timeouts(&shared.config.timeouts);
         Ok(Way {
             session,
@@ -145,9 +153,9 @@ impl<'a> Way<'a> {
     /// A response, after as many attempts as it is worth.
     async fn answer(&mut self) -> Result<Answered, Error> {
         let session = self.session;
-        let policy = self.settings.retry.take().unwrap_or_else(|| session.0.shared.config.retry.clone());
+        let policy = self.settings.retry.as_ref().unwrap_or(&session.0.shared.config.retry).clone();
         let (mut done, mut not_processed, mut once_more) = (0, 0, true);
-        let result = loop {
+        loop {
             let (error, pause) = match self.attempt().await {
                 Attempt::Gone => continue,
                 #[cfg(feature = "digest")]
@@ -155,11 +163,11 @@ impl<'a> Way<'a> {
                 Attempt::Answered(answered) => {
                     let (status, headers) = (answered.response.status(), answered.response.headers());
                     match policy.after_status(&self.method, status, headers, done).filter(|_| self.body.is_some()) {
-                        None => break Ok(answered),
+                        None => return Ok(answered),
                         Some(pause) => (Error::request(format!("the peer answered {status}")), pause),
                     }
                 }
-                Attempt::Failed { error, .. } if self.body.is_none() => break Err(error),
+                Attempt::Failed { error, .. } if self.body.is_none() => return Err(error),
                 Attempt::Failed { error, reused } => {
                     if matches!(error.kind, ErrorKind::NotProcessed(_))
                         && let Some(pause) = after_not_processed(not_processed)
@@ -177,7 +185,7 @@ impl<'a> Way<'a> {
                         continue;
                     }
                     match policy.after_error(&self.method, &error, done) {
-                        None => break Err(error),
+                        None => return Err(error),
                         Some(pause) => (error, pause),
                     }
                 }
@@ -185,9 +193,7 @@ impl<'a> Way<'a> {
             self.retrying(&error);
             done += 1;
             sleep(pause).await;
-        };
-        self.settings.retry = Some(policy);
-        result
+        }
     }
 
     fn retrying(&self, error: &Error) {
@@ -248,14 +254,14 @@ impl<'a> Way<'a> {
     }
 
     /// The request as it goes over the wire.
-    fn request(&mut self) -> Result<Request<Body>, Error> {
+    fn request(&mut self) -> Result<Box<Request<Body>>, Error> {
         let again = self.body.as_ref().and_then(Body::try_clone);
         let body = match again {
             Some(body) => Some(body),
             None => self.body.take(),
         };
         let body = body.ok_or_else(|| Error::request("its body is a stream, and was sent already"))?;
-        let mut request = Request::new(body);
+        let mut request = Box::new(Request::new(body));
         *request.method_mut() = self.method.clone();
         let path = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         *request.headers_mut() = self.headers.clone();
@@ -284,7 +290,7 @@ impl<'a> Way<'a> {
 
     fn finish(&mut self, answered: Answered) -> Response {
         let Answered { response, connection, peer, reused } = answered;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = (*response).into_parts();
         let shared = self.shared();
         let config = &shared.config;
         let on_end = config.hooks.clone().map(|hooks| {

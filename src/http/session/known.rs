@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::key::Key;
+use super::{hashed::BuildHashed, key::Key};
 #[cfg(feature = "http2")]
 use crate::http::http2::PRESUMED;
 
 /// How many exchanges a connection to a server bore the last time. Bounded, and outlives a server's last connection: else each idle timeout would cost the next burst a scout.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<Key, usize>);
+pub(super) struct Known(HashMap<Key, usize, BuildHashed>);
 
 /// How many servers are remembered. Chosen arbitrarily; a session that speaks to more of them begins anew.
 const SERVERS: usize = 1024;

@@ -20,6 +20,7 @@ mod config;
 mod digest;
 mod fetch;
 mod flow;
+mod hashed;
 mod hooks;
 mod key;
 mod known;

@@ -62,7 +62,7 @@ impl Parts {
         self.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
 
-    pub(super) fn into_asked(mut self, base: Option<&url::Url>) -> Result<Asked, Error> {
+    pub(super) fn into_asked(mut self: Box<Self>, base: Option<&url::Url>) -> Result<Asked, Error> {
         if let Some(error) = self.wrong {
             return Err(error);
         }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tokio::time::Instant;
 
-use super::{Limits, key::Key, known::Known};
+use super::{Limits, hashed::BuildHashed, key::Key, known::Known};
 
 /// The number of a place: never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,8 +32,8 @@ pub(super) struct WaiterId(u64);
 #[derive(Debug)]
 pub(super) struct Pool<C, W> {
     limits: Limits,
-    hosts: HashMap<Key, Host<W>>,
-    places: HashMap<PlaceId, Place<C>>,
+    hosts: HashMap<Key, Host<W>, BuildHashed>,
+    places: HashMap<PlaceId, Place<C>, BuildHashed>,
     /// Everybody who waits, first come first.
     line: BTreeMap<WaiterId, Key>,
     known: Known,
@@ -104,7 +104,8 @@ pub(super) enum Act<C, W> {
 impl<C: Clone, W> Pool<C, W> {
     pub(super) fn new(limits: Limits) -> Self {
         let known = Known::default();
-        Pool { limits, hosts: HashMap::new(), places: HashMap::new(), line: BTreeMap::new(), known, next: 0 }
+        let (hosts, places) = (HashMap::default(), HashMap::default());
+        Pool { limits, hosts, places, line: BTreeMap::new(), known, next: 0 }
     }
 
     /// Asks for a connection. `waiter` is called only when there is none at hand. `usable`: whether one that is there can still bear an exchange.

@@ -15,7 +15,9 @@ impl Way<'_> {
             jar.give(&self.uri, request.headers_mut());
         }
         #[cfg(feature = "digest")]
-        if let Some(digest) = &mut self.settings.digest {
+        if self.settings.digest.is_some()
+            && let Some(digest) = &mut self.settings.digest
+        {
             digest.authorize(&self.session.0.shared.challenges, &self.key, request);
         }
     }
@@ -33,6 +35,10 @@ impl Way<'_> {
     /// Whether the response is a challenge that is to be answered, by asking again.
     #[cfg(feature = "digest")]
     pub(super) fn is_challenged(&mut self, response: &Response<ResponseBody>) -> Result<bool, Error> {
+        // First looked for: to change what is not there would make it.
+        if self.settings.digest.is_none() {
+            return Ok(false);
+        }
         let Some(digest) = &mut self.settings.digest else { return Ok(false) };
         let bytes = self.body.as_ref().is_some_and(|body| body.as_bytes().is_some());
         let known = &self.session.0.shared.challenges;
@@ -52,6 +58,9 @@ impl Way<'_> {
     /// Credentials stay with their origin, also when the way leads back to it.
     #[cfg(feature = "digest")]
     pub(super) fn moved(&mut self, same_origin: bool) {
+        if self.settings.digest.is_none() {
+            return;
+        }
         match &mut self.settings.digest {
             Some(digest) if same_origin => digest.moved(),
             digest => *digest = None,
