@@ -1,6 +1,9 @@
 //! Hot paths for callgrind: `scenes NAME TIMES` plays one so often in `measured`, which is what `script/instructions` collects. One thread, pipes in memory, a clock that stands still: so that every run does the
 //! same, on any machine.
 
+#[path = "../../shared/nothing.rs"]
+mod nothing;
+#[path = "../../shared/peer.rs"]
 mod peer;
 mod scenes;
 

@@ -1,11 +1,5 @@
 //! The scenes: what comes before `measured` is not counted.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use actix::{Actor, Addr};
 use bytes::BytesMut;
 use exeunt::{
@@ -13,9 +7,13 @@ use exeunt::{
     http::{Body, Exchange, HttpClient, Session},
 };
 use http_body_util::BodyExt;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
 
-use crate::{Result, peer::Peer};
+use crate::{
+    Result,
+    nothing::Nothing,
+    peer::{Peer, attend},
+};
 
 pub const NAMES: &[&str] = &["call", "get", "session", "life", "admission"];
 
@@ -30,6 +28,12 @@ pub fn play(name: &str, times: usize) -> Result<()> {
         other => Err(format!("there is no scene {other}; there are {}", NAMES.join(" ")).into()),
     }
 }
+
+/// What a pipe holds at most.
+const PIPE: usize = 64 * 1024;
+
+/// As is the library's default.
+const SESSIONS: usize = 4;
 
 struct Stage {
     system: actix::SystemRunner,
@@ -54,7 +58,7 @@ impl Stage {
             tokio::time::pause();
             Supervisor::new().start()
         });
-        Ok(Stage { system, supervisor, peer: Peer::new()? })
+        Ok(Stage { system, supervisor, peer: Peer::new(SESSIONS)? })
     }
 
     fn count(&self, times: usize, scene: impl AsyncFn(usize) -> Result<()>) -> Result<()> {
@@ -63,7 +67,7 @@ impl Stage {
     }
 
     async fn open<P: Protocol>(&self, protocol: P) -> Result<Handle<P>> {
-        let adopt = Adopt::client(Socket::boxed(self.peer.socket()), "localhost", &self.peer.tls, protocol);
+        let adopt = Adopt::client(Socket::boxed(self.peer.socket(PIPE)), "localhost", &self.peer.tls, protocol);
         Ok(self.supervisor.send(adopt).await??)
     }
 
@@ -95,7 +99,7 @@ impl Stage {
 
     /// A GET by the session: its pool, its deadlines, and the connection's part. It dials, so this one is over loopback, still on one thread.
     fn session(&self, times: usize) -> Result<()> {
-        let port = self.system.block_on(self.peer.listen())?;
+        let port = self.system.block_on(listen(&self.peer))?;
         let session = self.system.block_on(async {
             let session = Session::builder().tls(&self.peer.tls).no_default_headers().header("accept", "*/*");
             session.decode(false).start(&self.supervisor)
@@ -138,34 +142,25 @@ impl Stage {
     }
 }
 
+/// Listens, on the same thread, and says on which port.
+async fn listen(peer: &Peer) -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    let context = peer.context.clone();
+    actix::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let _ = socket.set_nodelay(true);
+            actix::spawn(attend(socket, context.clone()));
+        }
+    });
+    Ok(port)
+}
+
 struct Brief;
 
 impl Protocol for Brief {
     fn data(&mut self, _: &mut Io<'_, Self>, data: &mut BytesMut) -> std::result::Result<(), ProtocolError> {
         data.clear();
         Ok(())
-    }
-}
-
-/// A socket on which nothing happens.
-struct Nothing;
-
-impl AsyncRead for Nothing {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Nothing {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

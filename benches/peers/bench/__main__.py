@@ -14,22 +14,24 @@ import documents
 import goals
 import report
 from processes import Clients, Failed, Server, cores, say
-from tables import TABLES, Bench
+from tables import TABLES, TRIED, Bench
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
 RESULTS = os.path.join(ROOT, "target", "bench", "results")
 LIBRARIES = list(report.LIBRARIES)
+EVERY = TABLES | TRIED
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="script/bench")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", action="append", choices=list(TABLES), default=[])
+    parser.add_argument("--only", action="append", choices=list(EVERY), default=[])
+    parser.add_argument("--tried", action="store_true")
     parser.add_argument("--client", action="append", default=[])
-    parser.add_argument("--tls", action="append", choices=LIBRARIES, default=[])
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--no-run", action="store_true")
     parser.add_argument("--program", action="append", default=[], help="TLS=PATH")
+    parser.add_argument("--other", action="append", default=[], help="NAME=PATH: a build for what was tried")
     parser.add_argument("--server")
     parser.add_argument("--python")
     return parser.parse_args()
@@ -83,14 +85,15 @@ def measure(asked, tls, program):
         names = [name for name in names if name in asked.client]
     clients = Clients(program, asked.python, client_core, None if client_core is None else {client_core, server_core})
     facts = machine(tls, program, asked.python, client_core is not None, asked.quick)
-    verdicts = []
-    for name in asked.only or TABLES:
+    others = dict(one.split("=", 1) for one in asked.other) if tls == "system" else {}
+    verdicts, took = [], {}
+    for name in asked.only or (TRIED if asked.tried else TABLES):
         say(f"bench: {name}, {report.LIBRARIES[tls]}")
         began = time.monotonic()
         try:
             with Server(asked.server, server_core) as server:
-                table = TABLES[name](Bench(server, clients, names, asked.quick, tls == "system"))
-        except (Failed, FileNotFoundError) as failed:
+                table = EVERY[name](Bench(server, clients, names, asked.quick, tls == "system", others))
+        except (Failed, OSError) as failed:
             say(f"bench: {name}: {failed}")
             verdicts.append({"name": f"{name} (all of it)", "what": str(failed), "wanted": "measured", "measured": "failed", "met": False})
             continue
@@ -101,8 +104,11 @@ def measure(asked, tls, program):
             keep(data, os.path.join(RESULTS, tls))
         print(report.text(report.Shown(data)), flush=True)
         verdicts += data["goals"]
-        say(f"bench: {name} took {time.monotonic() - began:.0f} s")
-    print(f"\nThe goals, {report.LIBRARIES[tls]}:\n{report.goals_text(verdicts)}", flush=True)
+        took[name] = time.monotonic() - began
+        say(f"bench: {name} took {took[name]:.0f} s")
+    say(f"bench: {report.LIBRARIES[tls]} took {sum(took.values()):.0f} s: " + ", ".join(f"{name} {time:.0f}" for name, time in took.items()))
+    if verdicts:
+        print(f"\nThe goals, {report.LIBRARIES[tls]}:\n{report.goals_text(verdicts)}", flush=True)
     return verdicts
 
 
@@ -122,7 +128,7 @@ def main():
             tls, program = one.split("=", 1)
             verdicts += measure(asked, tls, program)
     if asked.write:
-        documents.write(ROOT, RESULTS, list(TABLES), LIBRARIES)
+        documents.write(ROOT, RESULTS, list(TABLES), list(TRIED), LIBRARIES)
     missed = [verdict["name"] for verdict in verdicts if verdict["met"] is False]
     if missed:
         print(f"\nbench: missed: {', '.join(missed)}")

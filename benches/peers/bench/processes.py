@@ -31,6 +31,7 @@ class Server:
     """One server for all clients of a table."""
 
     def __init__(self, program, core):
+        self.core = core
         self.process = subprocess.Popen(
             [program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=pinned(core)
         )

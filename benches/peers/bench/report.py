@@ -82,65 +82,6 @@ def goals_text(goals):
 LIBRARIES = {"system": "the system's OpenSSL", "vendored": "OpenSSL from source", "aws-lc": "AWS-LC"}
 
 
-def markdown(shown_by_tls):
-    """For the documents: medians with their range, and ratios; a block of columns for each TLS library."""
-    first = next(iter(shown_by_tls.values()))
-    if first.shares:
-        return shares_markdown(first)
-    several = len(shown_by_tls) > 1
-    heads, keys = [], []
-    for tls, shown in shown_by_tls.items():
-        for column in shown.columns:
-            if any((row, column) in shown.cells for row in shown.rows):
-                heads.append(f"{column}, {LIBRARIES[tls]}" if several else column)
-                keys.append((tls, column))
-    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
-    rows = {row: None for shown in shown_by_tls.values() for row in shown.rows}
-    for row in rows:
-        cells = [markdown_cell(shown_by_tls[tls], row, column) for tls, column in keys]
-        name = f"**{row}**" if row.startswith("exeunt") else row
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def markdown_cell(shown, row, column):
-    cell = shown.cells.get((row, column))
-    if not cell:
-        return "–"
-    told = number(cell["median"], shown.digits)
-    if cell["min"] != cell["max"]:
-        told += f" ({number(cell['min'], shown.digits)} to {number(cell['max'], shown.digits)})"
-    if shown.rows[row] not in (None, row) and cell["ratio"] and "clean" not in column:
-        told += f" ×{cell['ratio']:.2f}"
-    return told
-
-
-def shares_markdown(shown):
-    lines = ["| client, and how its program ends | " + " | ".join(shown.columns) + " |", "|---|" + "---|" * len(shown.columns)]
-    for row in shown.rows:
-        told = []
-        for at, column in enumerate(shown.columns):
-            cell = shown.cells.get((row, column))
-            # Where there was no close_notify, there was nothing to answer.
-            nothing = at > 0 and shown.cells[row, shown.columns[0]]["max"] == 0
-            told.append("–" if nothing else share(cell["min"]))
-        name = f"**{row}**" if row.startswith("exeunt") else row
-        lines.append(f"| {name} | " + " | ".join(told) + " |")
-    return "\n".join(lines)
-
-
-def share(value):
-    return f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %"
-
-
-def goals_markdown(goals):
-    lines = ["| goal | what | wanted | measured | |", "|---|---|---|---|---|"]
-    said = {True: "met", False: "**missed**", None: "not measured"}
-    for goal in goals:
-        lines.append(f"| `{goal['name']}` | {goal['what']} | {goal['wanted']} | {goal['measured']} | {said[goal['met']]} |")
-    return "\n".join(lines)
-
-
 def keep(folder, data):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, data["name"] + ".json"), "w", encoding="utf-8") as file:

@@ -19,6 +19,7 @@ use crate::{
 pub fn play<C: Client>(setup: &Setup) -> Result<()> {
     match setup.scene.as_str() {
         "keepalive" => single(keepalive::<C>(setup)),
+        "rests" => single(rests::<C>(setup)),
         "bulk-down" => single(bulk::<C>(setup, false)),
         "bulk-up" => single(bulk::<C>(setup, true)),
         "connect" => single(connect::<C>(setup)),
@@ -102,11 +103,9 @@ where
             tokio::task::spawn_local(async move { doing.await.map_err(|error| error.to_string()) })
         })
         .collect();
-    let mut done = Vec::new();
-    for task in tasks {
-        done.push(task.await??);
-    }
-    Ok(done)
+    // The first that fails ends it: others may wait for what it will never do.
+    let flat = tasks.into_iter().map(|task| async move { task.await.map_err(|error| error.to_string())? });
+    Ok(futures_util::future::try_join_all(flat).await?)
 }
 
 #[derive(Serialize)]
@@ -164,6 +163,29 @@ async fn rounds<L: Lane>(lanes: Vec<L>, part: usize, latencies: Option<Rc<RefCel
         }
     })
     .await
+}
+
+/// A request on each connection, one connection after the other, and a rest of all; again and again. The first two times warm up.
+async fn rests<C: Client>(setup: &Setup) -> Result<()> {
+    let client = C::new(setup)?;
+    let mut lanes = open(&client, setup.connections).await?;
+    let (mut cpu_us, mut wall_us) = (0.0, 0.0);
+    let times = (setup.requests / setup.connections).max(1);
+    for time in 0..times + 2 {
+        // With the rest, for giving back is done in it.
+        let stretch = Stretch::begin();
+        tokio::time::sleep(setup.rest).await;
+        for lane in &mut lanes {
+            lane.ask().await?;
+        }
+        let spent = stretch.end();
+        if time >= 2 {
+            (cpu_us, wall_us) = (cpu_us + spent.cpu_us, wall_us + spent.wall_us);
+        }
+    }
+    let n = (times * setup.connections) as f64;
+    tell(&Requests { cpu_us: cpu_us / n, wall_us: wall_us / n, p50_us: None, p99_us: None })?;
+    leave(lanes)
 }
 
 /// The figures are told, and how it ends is not this scene's matter.

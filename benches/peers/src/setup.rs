@@ -1,8 +1,15 @@
 //! What a client is told on its command line.
 
+use std::time::Duration;
+
 use openssl::ssl::{SslContext, SslMethod, SslMode, SslVerifyMode};
 
 use crate::Result;
+
+const USAGE: &str = "usage: peers serve | peers list | peers version | peers CLIENT SCENE --port P --ca FILE
+    [--connections N] [--busy N] [--requests N] [--bytes N] [--workers N] [--resume] [--rest MS]
+    [--groups LIST] [--roots] [--own-context]           of raw and exeunt
+    [--buffers kept|released|freed] [--quickack]        of raw";
 
 pub enum Asked {
     Serve,
@@ -11,7 +18,7 @@ pub enum Asked {
     Client(Setup),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Setup {
     pub client: String,
     pub scene: String,
@@ -30,6 +37,43 @@ pub struct Setup {
     pub resume: bool,
     /// Threads of the supervisor.
     pub workers: usize,
+    /// How long the connections rest between two requests.
+    pub rest: Duration,
+    /// The key exchange groups that are offered; else the library's own.
+    pub groups: Option<String>,
+    /// Whether the system's roots are trusted as well.
+    pub roots: bool,
+    /// Whether each connection has a TLS context of its own.
+    pub own_context: bool,
+    /// What the bare loop does with the library's record buffers.
+    pub buffers: Buffers,
+    /// Whether the bare loop asks for `TCP_QUICKACK` after each read.
+    pub quickack: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Buffers {
+    /// Kept, which is best for a busy connection.
+    #[default]
+    Kept,
+    /// `SSL_MODE_RELEASE_BUFFERS`: given back whenever they are empty.
+    Released,
+    /// `SSL_free_buffers` after each answer.
+    Freed,
+}
+
+impl std::str::FromStr for Buffers {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> std::result::Result<Self, Self::Err> {
+        match word {
+            "kept" => Ok(Buffers::Kept),
+            "released" => Ok(Buffers::Released),
+            "freed" if cfg!(feature = "aws-lc") => Err("AWS-LC has no SSL_free_buffers: it keeps none"),
+            "freed" => Ok(Buffers::Freed),
+            _ => Err("--buffers wants kept, released or freed"),
+        }
+    }
 }
 
 impl Asked {
@@ -49,6 +93,12 @@ impl Asked {
                 Long("bytes") => setup.bytes = parser.value()?.parse()?,
                 Long("workers") => setup.workers = parser.value()?.parse()?,
                 Long("resume") => setup.resume = true,
+                Long("rest") => setup.rest = Duration::from_millis(parser.value()?.parse()?),
+                Long("groups") => setup.groups = Some(parser.value()?.string()?),
+                Long("roots") => setup.roots = true,
+                Long("own-context") => setup.own_context = true,
+                Long("buffers") => setup.buffers = parser.value()?.parse()?,
+                Long("quickack") => setup.quickack = true,
                 _ => return Err(argument.unexpected().into()),
             }
         }
@@ -63,7 +113,7 @@ impl Asked {
                 }
                 Ok(Asked::Client(setup))
             }
-            _ => Err("usage: peers serve | peers list | peers CLIENT SCENE --port P --ca FILE [--connections N] [--busy N] [--requests N] [--bytes N] [--workers N] [--resume]".into()),
+            _ => Err(USAGE.into()),
         }
     }
 }
@@ -79,9 +129,18 @@ impl Setup {
         for certificate in openssl::x509::X509::stack_from_pem(self.ca_pem.as_bytes())? {
             builder.cert_store_mut().add_cert(certificate)?;
         }
+        if self.roots {
+            builder.set_default_verify_paths()?;
+        }
+        if let Some(groups) = &self.groups {
+            builder.set_groups_list(groups)?;
+        }
         builder.set_verify(SslVerifyMode::PEER);
         builder.set_read_ahead(true);
         builder.set_mode(SslMode::AUTO_RETRY | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE);
+        if self.buffers == Buffers::Released {
+            builder.set_mode(SslMode::RELEASE_BUFFERS);
+        }
         Ok(builder)
     }
 

@@ -14,7 +14,10 @@ use tokio::{
 use tokio_openssl::SslStream;
 
 use super::{Client, Lane, bodies::Pieces};
-use crate::{Result, setup::Setup};
+use crate::{
+    Result,
+    setup::{Buffers, Setup},
+};
 
 /// What is asked, and how much of an answer there is.
 pub trait Speech: 'static {
@@ -44,13 +47,23 @@ const HEAD: usize = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".len();
 
 pub struct Raw<S> {
     tls: Tls,
+    habits: Habits,
     speech: PhantomData<S>,
+}
+
+/// What was tried, and is not done unless it is asked for.
+#[derive(Clone, Copy)]
+struct Habits {
+    frees_buffers: bool,
+    quickack: bool,
 }
 
 /// A context with the sessions that its servers have given.
 #[derive(Clone)]
 pub struct Tls {
     context: SslContext,
+    /// Each connection's own is made by it, where that is asked for.
+    own: Option<Arc<Setup>>,
     port: u16,
     sessions: Option<Arc<Mutex<Vec<SslSession>>>>,
 }
@@ -68,13 +81,17 @@ impl Tls {
                 sessions.push(session);
             });
         }
-        Ok(Tls { context: builder.build(), port: setup.port, sessions })
+        let own = setup.own_context.then(|| Arc::new(setup.clone()));
+        Ok(Tls { context: builder.build(), own, port: setup.port, sessions })
     }
 
     pub async fn connect(&self) -> Result<Pin<Box<SslStream<TcpStream>>>> {
         let socket = TcpStream::connect(("127.0.0.1", self.port)).await?;
         socket.set_nodelay(true)?;
-        let mut ssl = Ssl::new(&self.context)?;
+        let mut ssl = match &self.own {
+            None => Ssl::new(&self.context)?,
+            Some(setup) => Ssl::new(&setup.context()?.build())?,
+        };
         ssl.set_hostname("localhost")?;
         ssl.param_mut().set_host("localhost")?;
         if let Some(sessions) = &self.sessions
@@ -94,12 +111,13 @@ impl Tls {
 
 pub struct Stream<S> {
     stream: Pin<Box<SslStream<TcpStream>>>,
+    habits: Habits,
     speech: PhantomData<S>,
 }
 
 impl<S> Clone for Raw<S> {
     fn clone(&self) -> Self {
-        Raw { tls: self.tls.clone(), speech: PhantomData }
+        Raw { tls: self.tls.clone(), habits: self.habits, speech: PhantomData }
     }
 }
 
@@ -107,11 +125,12 @@ impl<S: Speech> Client for Raw<S> {
     type Lane = Stream<S>;
 
     fn new(setup: &Setup) -> Result<Self> {
-        Ok(Raw { tls: Tls::new(setup)?, speech: PhantomData })
+        let habits = Habits { frees_buffers: setup.buffers == Buffers::Freed, quickack: setup.quickack };
+        Ok(Raw { tls: Tls::new(setup)?, habits, speech: PhantomData })
     }
 
     async fn lane(&self) -> Result<Stream<S>> {
-        Ok(Stream { stream: self.tls.connect().await?, speech: PhantomData })
+        Ok(Stream { stream: self.tls.connect().await?, habits: self.habits, speech: PhantomData })
     }
 
     async fn once(&self) -> Result<()> {
@@ -147,10 +166,37 @@ impl<S> Stream<S> {
                 0 => return Err("the server closed in the middle of an answer".into()),
                 n => bytes = bytes.saturating_sub(n as u64),
             }
+            // Linux leaves that mode by itself, so it is asked for again and again.
+            #[cfg(target_os = "linux")]
+            if self.habits.quickack {
+                rustix::net::sockopt::set_tcp_quickack(self.stream.get_ref(), true)?;
+            }
+        }
+        if self.habits.frees_buffers {
+            free_buffers(self.stream.ssl());
         }
         Ok(())
     }
 }
+
+#[cfg(not(feature = "aws-lc"))]
+fn free_buffers(ssl: &openssl::ssl::SslRef) {
+    #[allow(unsafe_code)]
+    // SAFETY: the signature is that of OpenSSL 1.1.1 to 3.6, with the opaque structure as `void`.
+    unsafe extern "C" {
+        fn SSL_free_buffers(ssl: *mut std::ffi::c_void) -> std::ffi::c_int;
+    }
+    // SAFETY: `SslRef` is `foreign_types::Opaque`, so the reference is the live `SSL *`; one thread uses it. A whole answer was read, which the server writes as whole records:
+    // no record is half read, which versions with CVE-2024-4741 would not bear.
+    #[allow(unsafe_code)]
+    unsafe {
+        SSL_free_buffers(std::ptr::from_ref(ssl).cast_mut().cast());
+    }
+}
+
+/// `--buffers freed` is refused there.
+#[cfg(feature = "aws-lc")]
+fn free_buffers(_: &openssl::ssl::SslRef) {}
 
 impl<S: Speech> Lane for Stream<S> {
     async fn ask(&mut self) -> Result<()> {

@@ -30,7 +30,7 @@ impl Client for Calls {
     }
 
     async fn lane(&self) -> Result<Caller> {
-        let connection = self.0.supervisor.send(self.0.connect(Lines::default())).await??;
+        let connection = self.0.supervisor.send(self.0.connect(Lines::default())?).await??;
         Ok(Caller { connection, line: "x".repeat(99) })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exeunt::http::{Body, Limits, Response, Session};
+use exeunt::http::{Body, Limits, Response, Session, Timeouts};
 
 use super::{
     super::{
@@ -22,12 +22,16 @@ pub struct Http<const BUILT: bool> {
     small: http::Uri,
 }
 
+/// Longer than any scene: thousands of connections that are made at once want more than 10 s for their handshakes, and idle ones more than 15 s.
+const LONG: Duration = Duration::from_secs(600);
+
 impl<const BUILT: bool> Http<BUILT> {
-    /// The headers are those of the other clients, and idle connections stay for the length of the scene.
+    /// The headers are those of the other clients, and no limit gets in the way.
     pub fn on(stage: &Stage, setup: &Setup) -> Result<Self> {
-        let limits = Limits { total: usize::MAX, idle: Duration::from_secs(600), ..Limits::default() };
-        let session = Session::builder().tls(&stage.tls).limits(limits).no_default_headers().header("accept", "*/*");
-        let session = session.decode(false).start(&stage.supervisor)?;
+        let limits = Limits { total: usize::MAX, idle: LONG, ..Limits::default() };
+        let timeouts = Timeouts { dial: LONG, handshake: LONG, ..Timeouts::default() };
+        let session = Session::builder().tls(&stage.tls).limits(limits).timeouts(timeouts);
+        let session = session.no_default_headers().header("accept", "*/*").decode(false).start(&stage.supervisor)?;
         let small_url = setup.url("/bytes/100");
         Ok(Http { stage: stage.clone(), session, base: setup.url(""), small: small_url.parse()?, small_url })
     }

@@ -2,13 +2,20 @@
 
 mod calls;
 mod http;
+#[path = "../../../../shared/nothing.rs"]
+mod nothing;
+#[path = "../../../../shared/peer.rs"]
+mod peer;
+mod pipelined;
 mod pipes;
 mod protocols;
 mod supervisor;
 mod workers;
 
+use std::rc::Rc;
+
 use actix::{Actor, Addr};
-use exeunt::{ClientTls, Connect, Protocol, Run, Stop, Supervisor};
+use exeunt::{ClientTls, Connect, Protocol, Run, Stop, Supervisor, tls::ClientTlsBuilder};
 
 pub use calls::Calls;
 pub use http::Http;
@@ -22,6 +29,8 @@ use crate::{Result, scenes, setup::Setup};
 pub struct Stage {
     supervisor: Addr<Supervisor>,
     tls: ClientTls,
+    /// Each connection's own is made by it, where that is asked for.
+    own: Option<Rc<ClientTlsBuilder>>,
     port: u16,
 }
 
@@ -31,13 +40,22 @@ impl Stage {
     }
 
     fn under(supervisor: Addr<Supervisor>, setup: &Setup) -> Result<Self> {
-        let tls = ClientTls::builder().trust_pem(&setup.ca_pem).resumption(setup.resume).build()?;
-        Ok(Stage { supervisor, tls, port: setup.port })
+        let mut builder =
+            ClientTls::builder().trust_pem(&setup.ca_pem).resumption(setup.resume).system_roots(setup.roots);
+        if let Some(groups) = &setup.groups {
+            builder = builder.groups(groups);
+        }
+        let own = setup.own_context.then(|| Rc::new(builder.clone()));
+        Ok(Stage { supervisor, tls: builder.build()?, own, port: setup.port })
     }
 
     /// As the bare loop dials: by address, so that no name is resolved, and with the name that is verified.
-    fn connect<P: Protocol>(&self, protocol: P) -> Connect<P> {
-        Connect::to(format!("127.0.0.1:{}", self.port), protocol).tls(&self.tls).server_name("localhost")
+    fn connect<P: Protocol>(&self, protocol: P) -> Result<Connect<P>> {
+        let connect = Connect::to(format!("127.0.0.1:{}", self.port), protocol).server_name("localhost");
+        Ok(match &self.own {
+            None => connect.tls(&self.tls),
+            Some(own) => connect.tls(&ClientTlsBuilder::clone(own).build()?),
+        })
     }
 
     async fn stop(&self) -> Result<()> {
@@ -83,6 +101,7 @@ pub fn ends(setup: &Setup) -> Result<()> {
 /// What no other client has.
 pub fn alone(setup: &Setup) -> Result<()> {
     match setup.scene.as_str() {
+        "pipelined" => actix::System::new().block_on(pipelined::pipelined(setup)),
         "workers" => actix::System::new().block_on(workers::workers(setup)),
         "supervisor" => actix::System::new().block_on(supervisor::supervisor(setup)),
         "pipes" => actix::System::new().block_on(pipes::pipes(setup)),

@@ -1,18 +1,10 @@
 //! As many connections in one process as no limit of descriptors would allow: both ends of pipes in memory, TLS on them, a call on each, and a stop.
 
-use std::{cell::RefCell, future::poll_fn, pin::Pin, task::ready};
-
 use actix::Actor;
-use exeunt::{Adopt, Call, ClientTls, Lines, Socket, Stop, StopPlan, Supervisor, Verdict};
-use openssl::{
-    pkey::PKey,
-    ssl::{Ssl, SslAcceptor, SslContext, SslMethod},
-    x509::X509,
-};
+use exeunt::{Adopt, Call, Lines, Socket, Stop, StopPlan, Supervisor, Verdict};
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf};
-use tokio_openssl::SslStream;
 
+use super::peer::Peer;
 use crate::{
     Result,
     measure::{Stretch, memory, tell},
@@ -31,19 +23,14 @@ struct Figures {
     peak_mb: f64,
 }
 
+/// Handshakes at a time, and sessions that are kept, so that all but the first resume one.
 const AT_A_TIME: usize = 64;
 
 /// What a pipe holds at most.
 const PIPE: usize = 16 * 1024;
 
 pub async fn pipes(setup: &Setup) -> Result<()> {
-    let signed = exeunt::tls::self_signed(&["localhost"])?;
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    acceptor.set_certificate(&*X509::from_pem(signed.certificate_pem.as_bytes())?)?;
-    acceptor.set_private_key(&*PKey::private_key_from_pem(signed.key_pem.as_bytes())?)?;
-    acceptor.set_session_id_context(b"pipes")?;
-    let server = acceptor.build().into_context();
-    let tls = ClientTls::builder().trust_pem(&signed.ca_pem).build()?;
+    let peer = Peer::new(AT_A_TIME)?;
     let supervisor = Supervisor::new().start();
 
     let begin = Stretch::begin();
@@ -51,11 +38,9 @@ pub async fn pipes(setup: &Setup) -> Result<()> {
     while handles.len() < setup.connections {
         let some = AT_A_TIME.min(setup.connections - handles.len());
         let opened = (0..some).map(|_| {
-            let (ours, theirs) = tokio::io::duplex(PIPE);
-            actix::spawn(echo(theirs, server.clone()));
-            let (supervisor, tls) = (supervisor.clone(), tls.clone());
+            let adopt = Adopt::client(Socket::boxed(peer.socket(PIPE)), "localhost", &peer.tls, Lines::default());
+            let supervisor = supervisor.clone();
             async move {
-                let adopt = Adopt::client(Socket::boxed(ours), "localhost", &tls, Lines::default());
                 let handle = supervisor.send(adopt).await??;
                 handle.send(Call::new("ping")).await??;
                 Result::Ok(handle)
@@ -81,35 +66,4 @@ pub async fn pipes(setup: &Setup) -> Result<()> {
         resident_mb,
         peak_mb: memory("VmHWM:")? / 1024.0,
     })
-}
-
-thread_local! {
-    static BUFFER: RefCell<[u8; 4096]> = const { RefCell::new([0; 4096]) };
-}
-
-/// The other end, bare: what comes goes back, and a close_notify is answered.
-async fn echo(socket: DuplexStream, context: SslContext) {
-    let Ok(stream) = Ssl::new(&context).and_then(|ssl| SslStream::new(ssl, socket)) else { return };
-    let mut stream = Box::pin(stream);
-    if stream.as_mut().accept().await.is_err() {
-        return;
-    }
-    loop {
-        let read = poll_fn(|cx| {
-            BUFFER.with_borrow_mut(|buffer| {
-                let mut into = ReadBuf::new(buffer);
-                ready!(Pin::new(&mut stream).poll_read(cx, &mut into))?;
-                std::task::Poll::Ready(std::io::Result::Ok(into.filled().to_vec()))
-            })
-        });
-        match read.await {
-            Ok(bytes) if !bytes.is_empty() => {
-                if stream.write_all(&bytes).await.is_err() {
-                    return;
-                }
-            }
-            _ => break,
-        }
-    }
-    let _ = stream.shutdown().await;
 }

@@ -61,7 +61,7 @@ impl Client for Protocols {
     }
 
     async fn lane(&self) -> Result<Handle<Counter>> {
-        Ok(self.0.supervisor.send(self.0.connect(Counter::default())).await??)
+        Ok(self.0.supervisor.send(self.0.connect(Counter::default())?).await??)
     }
 
     async fn once(&self) -> Result<()> {

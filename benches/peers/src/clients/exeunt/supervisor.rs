@@ -1,45 +1,16 @@
 //! What the supervisor costs: children that are admitted and end at once, beside so many that live.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use actix::Actor;
 use bytes::BytesMut;
 use exeunt::{Adopt, Io, Protocol, ProtocolError, Role, Socket, Stop, Supervisor};
 use serde::Serialize;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::nothing::Nothing;
 use crate::{
     Result,
     measure::{Stretch, median, tell},
     setup::Setup,
 };
-
-/// A socket on which nothing happens.
-struct Nothing;
-
-impl AsyncRead for Nothing {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Nothing {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// Lives, or ends as soon as it is there.
 struct Child {

@@ -91,7 +91,7 @@ pub async fn workers(setup: &Setup) -> Result<()> {
     let mut handles = Vec::new();
     for _ in 0..setup.connections {
         let protocol = Echoed { bell: bell.clone(), awaited: 0, asked: None };
-        handles.push(stage.supervisor.send(stage.connect(protocol)).await??);
+        handles.push(stage.supervisor.send(stage.connect(protocol)?).await??);
     }
     let part = (setup.requests / setup.connections).max(1);
     let mut threads = std::collections::HashSet::new();

@@ -1,4 +1,4 @@
-//! The other end: bare tokio-openssl over a pipe in memory, or over loopback on the same thread.
+//! The other end, on the same thread: bare tokio-openssl, over a pipe in memory or whatever socket is attended. Both `peers` and `micro` have it as a module.
 
 use std::{cell::RefCell, future::poll_fn, pin::Pin, task::ready};
 
@@ -7,54 +7,35 @@ use openssl::{
     ssl::{Ssl, SslAcceptor, SslContext, SslMethod},
     x509::X509,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
-    net::TcpListener,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio_openssl::SslStream;
 
 use crate::Result;
 
-/// What a pipe holds at most.
-const PIPE: usize = 64 * 1024;
-
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
 
 pub struct Peer {
-    context: SslContext,
+    pub context: SslContext,
     pub tls: exeunt::ClientTls,
 }
 
 impl Peer {
-    pub fn new() -> Result<Self> {
+    /// `sessions`: how many the client keeps, to resume them.
+    pub fn new(sessions: usize) -> Result<Self> {
         let signed = exeunt::tls::self_signed(&["localhost", "127.0.0.1"])?;
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
         acceptor.set_certificate(&*X509::from_pem(signed.certificate_pem.as_bytes())?)?;
         acceptor.set_private_key(&*PKey::private_key_from_pem(signed.key_pem.as_bytes())?)?;
-        acceptor.set_session_id_context(b"scenes")?;
-        let tls = exeunt::ClientTls::builder().trust_pem(&signed.ca_pem).build()?;
+        acceptor.set_session_id_context(b"peer")?;
+        let tls = exeunt::ClientTls::builder().trust_pem(&signed.ca_pem).resumption_limits(sessions, 1024).build()?;
         Ok(Peer { context: acceptor.build().into_context(), tls })
     }
 
-    /// A socket whose other end says what came, or answers a request.
-    pub fn socket(&self) -> DuplexStream {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
+    /// A socket whose other end says what came, or answers a request. `holds`: what each direction of it holds at most.
+    pub fn socket(&self, holds: usize) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(holds);
         actix::spawn(attend(theirs, self.context.clone()));
         ours
-    }
-
-    /// Listens, and says on which port.
-    pub async fn listen(&self) -> Result<u16> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        let context = self.context.clone();
-        actix::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let _ = socket.set_nodelay(true);
-                actix::spawn(attend(socket, context.clone()));
-            }
-        });
-        Ok(port)
     }
 }
 
@@ -62,7 +43,8 @@ thread_local! {
     static BUFFER: RefCell<[u8; 4096]> = const { RefCell::new([0; 4096]) };
 }
 
-async fn attend(socket: impl AsyncRead + AsyncWrite, context: SslContext) {
+/// What comes goes back, a request is answered, and so is a close_notify.
+pub async fn attend(socket: impl AsyncRead + AsyncWrite, context: SslContext) {
     let Ok(stream) = Ssl::new(&context).and_then(|ssl| SslStream::new(ssl, socket)) else { return };
     let mut stream = Box::pin(stream);
     if stream.as_mut().accept().await.is_err() {
