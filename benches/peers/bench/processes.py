@@ -74,7 +74,7 @@ class Clients:
     """Starts clients: those of the Rust program, and the Python ones."""
 
     # Longer than any run takes, also on a busy machine.
-    LIMIT = 300
+    LIMIT = 600
 
     def __init__(self, program, python, core, every_core):
         self.program, self.python, self.core, self.every_core = program, python, core, every_core

@@ -50,6 +50,23 @@ pub fn resident() -> Result<f64> {
     memory("VmRSS:")
 }
 
+/// Has the allocator give back to the system what it keeps, where it is glibc's: what is resident then is in use. Elsewhere nothing.
+pub fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[allow(unsafe_code)]
+        // SAFETY: the signature is glibc's.
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: it takes glibc's own locks, and gives back only pages that nothing lies in.
+        #[allow(unsafe_code)]
+        unsafe {
+            malloc_trim(0);
+        }
+    }
+}
+
 pub fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied().unwrap_or_default()

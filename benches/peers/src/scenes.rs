@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     Result,
     clients::{Client, Lane},
-    measure::{Stretch, median, micros, resident, tell},
+    measure::{Stretch, median, micros, resident, tell, trim},
     setup::Setup,
 };
 
@@ -231,6 +231,8 @@ async fn connect<C: Client>(setup: &Setup) -> Result<()> {
 #[derive(Serialize)]
 struct Memory {
     kb: f64,
+    /// Without what the allocator keeps for later; as above where it cannot be told to give it back.
+    trimmed_kb: f64,
 }
 
 /// Until an idle connection is known to be idle: exeunt looks once a second.
@@ -243,7 +245,10 @@ async fn memory<C: Client>(setup: &Setup) -> Result<()> {
     let lanes = open(&client, setup.connections).await?;
     tokio::time::sleep(IDLE).await;
     // A pool may have used the first one for one of these.
-    tell(&Memory { kb: (resident()? - before) / setup.connections as f64 })?;
+    let kb = || Result::Ok((resident()? - before) / setup.connections as f64);
+    let all = kb()?;
+    trim();
+    tell(&Memory { kb: all, trimmed_kb: kb()? })?;
     leave((first, lanes))
 }
 

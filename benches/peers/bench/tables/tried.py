@@ -88,12 +88,12 @@ def buffers(bench):
     modes = {"raw-line, kept": "kept", "raw-line, `SSL_MODE_RELEASE_BUFFERS`": "released", freed: "freed"}
     ours = "exeunt-call, given back when idle for a second"
     rows = dict.fromkeys([*modes, ours], "raw-line, kept")
-    table = Table("buffers", "Record buffers that are kept, or given back", "of CPU a request; KB of RSS", columns, rows, charted=[])
+    table = Table("buffers", "Record buffers that are kept, or given back", "of CPU a request; KB of RSS without what the allocator keeps", columns, rows, charted=[])
     runs = [(label, "raw-line", {"buffers": mode}) for label, mode in modes.items()] + [(ours, "exeunt-call", {})]
     plays = [bench.play(table, client, columns[0], "cpu_us", "keepalive", row=row, requests=requests, **BUSY, **options) for row, client, options in runs]
     alternate(bench.rounds(), plays)
     # In a rest of 0.3 s nothing is given back, for the supervisor looks once a second.
-    plays = [bench.play(table, client, columns[1], "kb", "memory", row=row, connections=many, **options) for row, client, options in runs]
+    plays = [bench.play(table, client, columns[1], "trimmed_kb", "memory", row=row, connections=many, **options) for row, client, options in runs]
     for column, rest in zip(columns[2:], (300, 2_200)):
         plays += [
             bench.play(table, client, column, "cpu_us", "rests", row=row, connections=many, requests=3 * many, rest=rest, **options)
