@@ -156,6 +156,8 @@ impl Link {
             // The close after a half-close starts the linger now.
             self.phase_since = Instant::now();
         }
+        // As in the handshake, which has not begun.
+        let cause = cause.or_else(|| self.is_to_be_secured().then_some(Reason::Cancelled));
         let event = self.life.close(cause, self.waits_for_switch());
         self.give_up_unwrapping();
         self.on(event);
@@ -306,12 +308,13 @@ impl Link {
 
     /// Whether the socket is to be read.
     pub(super) fn wants_read(&self) -> bool {
-        let elsewhere = (self.driven && self.life.phase == Phase::Open) || self.is_to_be_secured();
+        // Where TLS was to begin and a close has come before it, what is still said is thrown away, so that the peer's end is seen.
+        let elsewhere = self.life.phase == Phase::Open && (self.driven || self.is_to_be_secured());
         !elsewhere && self.life.wants_read(self.delivers_late(), self.paused || self.held)
     }
 
     pub(super) fn delivers_late(&self) -> bool {
-        self.options.late_data == LateData::Deliver || self.life.unwraps
+        (self.options.late_data == LateData::Deliver && !self.is_to_be_secured()) || self.life.unwraps
     }
 
     pub(super) fn unsent(&self) -> u64 {

@@ -68,7 +68,7 @@ pub fn start(role: Role) -> StartTls {
 }
 
 /// The peer's handshake, against this role of ours.
-async fn shake(role: Role, pipe: DuplexStream) -> RawPeer {
+pub async fn shake(role: Role, pipe: DuplexStream) -> RawPeer {
     match role {
         Role::Client => RawPeer::accept(pipe).await,
         Role::Server => RawPeer::connect(pipe).await,
