@@ -18,6 +18,8 @@ mod deadlines;
 mod events;
 mod framed;
 mod handle;
+#[cfg(test)]
+mod idle_tests;
 mod io;
 #[cfg(feature = "http")]
 mod lend;

@@ -55,6 +55,9 @@ pub(crate) struct TlsStream {
     broken: Option<StreamFailure>,
     /// The socket takes no more; what it holds can still be read.
     write_broken: Option<StreamFailure>,
+    /// The library may have a buffer: it was called since the last time that it gave them back.
+    #[cfg(test)]
+    called: bool,
 }
 
 /// What one record holds.
@@ -192,6 +195,10 @@ impl TlsStream {
     pub(crate) fn give_back_buffers(&mut self) {
         if self.established && self.write_pending.is_none() && self.broken.is_none() {
             compat::give_back_buffers(self.tls.ssl());
+            #[cfg(test)]
+            {
+                self.called = false;
+            }
             self.tls.get_mut().socket_mut().give_back_buffers();
         }
     }
@@ -199,6 +206,10 @@ impl TlsStream {
     /// Before every call into the library: it judges a call by the thread's error queue, where another connection, or anything else on this thread, may have
     /// left something. An empty queue costs one look.
     fn begin(&mut self) {
+        #[cfg(test)]
+        {
+            self.called = true;
+        }
         compat::clear_errors();
         self.tls.get_mut().begin();
     }
@@ -259,6 +270,11 @@ impl TlsStream {
 
 #[cfg(test)]
 impl TlsStream {
+    /// Whether it may hold buffers of the library's.
+    pub(crate) fn may_hold_buffers(&self) -> bool {
+        self.called
+    }
+
     pub(super) fn replace_socket_for_test(&mut self, socket: Socket) -> Socket {
         self.tls.get_mut().replace_socket(socket)
     }

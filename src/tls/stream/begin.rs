@@ -67,6 +67,8 @@ impl Beginning {
             handshake_failure: None,
             broken: None,
             write_broken: None,
+            #[cfg(test)]
+            called: false,
         })
     }
 }
