@@ -19,12 +19,13 @@ use super::{
     Body, ExchangeError,
     exchange::Answer,
     incoming::Fate,
+    onward::Onward,
     upgrade::Promise,
     versions::Versions,
     watch::{Slot, Watch},
 };
 use crate::{
-    connection::{Carrier, EndOfStream, Io, Protocol, ProtocolError},
+    connection::{EndOfStream, Io, Protocol, ProtocolError},
     fate::Lost,
 };
 
@@ -53,6 +54,7 @@ pub struct HttpClient {
     fate: Fate,
     /// What is promised to the exchange whose response has granted an upgrade, until hyper is done with the connection.
     promise: Option<Promise>,
+    onward: Onward,
     /// The end of the drain, once it has begun.
     draining: Option<Instant>,
     /// No further exchange, for another reason than a drain.
@@ -76,9 +78,7 @@ enum State {
     Speaking(Box<http1::Speaking>),
     #[cfg(feature = "http2")]
     Http2(Box<http2::Http2>),
-    /// It speaks HTTP no longer: a stream has its bytes.
-    Upgraded(Carrier),
-    /// Open no longer.
+    /// It speaks HTTP no longer: it is open no longer, or a stream has its bytes.
     Done,
 }
 
@@ -105,6 +105,7 @@ impl HttpClient {
             under_way: None,
             fate: Fate::default(),
             promise: None,
+            onward: Onward::default(),
             draining: None,
             retired: false,
             idle: false,
@@ -204,24 +205,17 @@ impl Protocol for HttpClient {
     }
 
     fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
-        match &mut self.state {
-            State::Upgraded(carrier) => carrier.data(io, data),
-            // Only what comes after a close, which is nobody's.
-            _ => data.clear(),
-        }
+        self.onward.data(io, data);
         Ok(())
     }
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
-        match &mut self.state {
-            State::Upgraded(carrier) => carrier.end_of_stream(end),
-            _ => io.close(),
-        }
+        self.onward.end_of_stream(io, end);
     }
 
     fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
-        if let State::Upgraded(carrier) = &mut self.state {
-            return carrier.drain(io, until);
+        if self.onward.drain(io, until) {
+            return;
         }
         self.draining = Some(until);
         if let Some(watch) = &self.watch {
@@ -233,12 +227,9 @@ impl Protocol for HttpClient {
     }
 
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
+        self.onward.poll(io, cx);
         match &mut self.state {
             State::Done => return self.give_back(),
-            State::Upgraded(carrier) => {
-                carrier.poll(io, cx);
-                return self.give_back();
-            }
             #[cfg(feature = "http2")]
             State::Http2(_) => return self.poll_http2(io, cx),
             State::New | State::Speaking(_) => {}
@@ -252,9 +243,8 @@ impl Protocol for HttpClient {
         if let State::Http2(http2) = &mut self.state {
             http2.lose(Some(&lost.reason));
         }
-        if let State::Upgraded(mut carrier) = std::mem::replace(&mut self.state, State::Done) {
-            carrier.lost(lost);
-        }
+        self.state = State::Done;
+        self.onward.lost(lost);
         self.promise = None;
         self.give_back();
         self.give_response();

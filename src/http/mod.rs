@@ -26,6 +26,7 @@ mod http2;
 mod incoming;
 #[cfg(feature = "multipart")]
 mod multipart;
+mod onward;
 #[cfg(feature = "hyper-util")]
 mod pooled;
 mod response;

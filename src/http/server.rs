@@ -30,9 +30,9 @@ pub use handler::{Tower, serve_tower};
 pub use options::ServerOptions;
 pub use request::RequestBody;
 
-use super::incoming::Fate;
+use super::{incoming::Fate, onward::Onward};
 use crate::{
-    connection::{Carrier, EndOfStream, Io, Lent, Protocol, ProtocolError},
+    connection::{EndOfStream, Io, Lent, Protocol, ProtocolError},
     fate::{Lost, Reason},
     lifecycle::Phase,
 };
@@ -60,6 +60,7 @@ pub struct HttpServer<H: Respond> {
     handler: H,
     options: ServerOptions,
     state: State<H>,
+    onward: Onward,
     desk: Arc<Desk>,
     fate: Fate,
     /// No request is under way, and nothing of a response is unwritten.
@@ -78,9 +79,7 @@ enum State<H: Respond> {
     Serving(Box<Serving<H>>),
     #[cfg(feature = "http2")]
     Http2(Box<http2::Http2<H>>),
-    /// It speaks HTTP no longer: a stream has its bytes.
-    Upgraded(Carrier),
-    /// Open no longer.
+    /// It speaks HTTP no longer: it is open no longer, or a stream has its bytes.
     Done,
 }
 
@@ -123,6 +122,7 @@ impl<H: Respond> HttpServer<H> {
             handler,
             options: ServerOptions::new(),
             state: State::New,
+            onward: Onward::default(),
             desk: Arc::new(Desk::default()),
             fate: Fate::default(),
             quiet: None,
@@ -198,24 +198,17 @@ impl<H: Respond> Protocol for HttpServer<H> {
             self.listen(io, data);
             return Ok(());
         }
-        match &mut self.state {
-            State::Upgraded(carrier) => carrier.data(io, data),
-            // Only what comes after a close, which is nobody's.
-            _ => data.clear(),
-        }
+        self.onward.data(io, data);
         Ok(())
     }
 
     fn end_of_stream(&mut self, io: &mut Io<'_, Self>, end: EndOfStream) {
-        match &mut self.state {
-            State::Upgraded(carrier) => carrier.end_of_stream(end),
-            _ => io.close(),
-        }
+        self.onward.end_of_stream(io, end);
     }
 
     fn drain(&mut self, io: &mut Io<'_, Self>, until: Instant) {
-        if let State::Upgraded(carrier) = &mut self.state {
-            return carrier.drain(io, until);
+        if self.onward.drain(io, until) {
+            return;
         }
         self.drain_until = Some(until);
         self.desk.drain();
@@ -257,9 +250,11 @@ impl<H: Respond> Protocol for HttpServer<H> {
     }
 
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {
+        if self.onward.poll(io, cx) {
+            return;
+        }
         match &mut self.state {
             State::Serving(_) => {}
-            State::Upgraded(carrier) => return carrier.poll(io, cx),
             #[cfg(feature = "http2")]
             State::Listening(_) => return self.poll_listening(io, cx),
             #[cfg(feature = "http2")]
@@ -295,9 +290,7 @@ impl<H: Respond> Protocol for HttpServer<H> {
 
     fn lost(&mut self, lost: &Lost) {
         let _ = self.fate.set(lost.reason.clone());
-        if let State::Upgraded(carrier) = &mut self.state {
-            carrier.lost(lost);
-        }
+        self.onward.lost(lost);
         self.leave();
     }
 }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::{ExchangeError, HttpClient, State, http1::Speaking};
 use crate::{
-    connection::{Carrier, Io, ProtocolError},
+    connection::{Io, ProtocolError},
     http::upgrade::{Asks, Promise},
 };
 
@@ -36,9 +36,7 @@ impl HttpClient {
         let Speaking { connection, .. } = *speaking;
         // The stream has a handle.
         io.keep(false);
-        let (mut carrier, stream) = Carrier::take_over(io, connection.into_parts().read_buf, self.draining);
-        carrier.poll(io, cx);
-        self.state = State::Upgraded(carrier);
+        let stream = self.onward.begin(io, cx, connection.into_parts().read_buf, self.draining);
         // After the stream has a handle of its own: the pool's may be the last.
         if let Some(watch) = &self.watch {
             watch.leaving();

@@ -3,10 +3,7 @@
 use std::task::Context;
 
 use super::{HttpServer, Respond, Serving, State};
-use crate::{
-    connection::{Carrier, Io},
-    http::upgrade::Promise,
-};
+use crate::{connection::Io, http::upgrade::Promise};
 
 impl<H: Respond> HttpServer<H> {
     /// hyper is done: the response is written, or lies in the link's own buffer, and what was read too much is the first that the stream reads.
@@ -17,9 +14,7 @@ impl<H: Respond> HttpServer<H> {
         #[cfg(feature = "http2")]
         let read = lent.with_rest(read);
         drop(lent);
-        let (mut carrier, stream) = Carrier::take_over(io, read, self.drain_until);
-        carrier.poll(io, cx);
-        self.state = State::Upgraded(carrier);
+        let stream = self.onward.begin(io, cx, read, self.drain_until);
         self.quiet = None;
         promise.keep(stream);
     }
