@@ -2,12 +2,15 @@
 
 use std::{future::Future, time::Duration};
 
+mod crowd;
 #[cfg(feature = "http2")]
 mod frames;
 mod peer;
 #[path = "../common/process.rs"]
 mod process;
 mod proxies;
+#[path = "../common/roll_call.rs"]
+mod roll_call;
 mod servers;
 mod serving;
 mod session;

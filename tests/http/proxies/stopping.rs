@@ -1,13 +1,12 @@
 //! A stop with a hundred connections by a proxy, in whatever they are doing.
 
-use std::collections::BTreeMap;
-
 use exeunt::{Connect, Lines, Phase, Roll, StopPlan};
 use futures_util::future::join_all;
 
 use super::*;
 use crate::{
     peer::client_tls,
+    roll_call::{expected, roll_call},
     session::{Scene, ok},
 };
 
@@ -92,12 +91,6 @@ async fn a_hundred_in_every_state_leave_a_hundred_rows() {
     let ledger = stop.await.unwrap();
     assert_eq!(ledger.rows.len(), 4 * EACH, "{ledger}");
     assert_eq!(ledger.verdict(), exeunt::Verdict::Clean);
-    let mut ends: BTreeMap<_, usize> = BTreeMap::new();
-    for row in &ledger.rows {
-        *ends.entry((row.phase_at_stop.to_string(), row.lost.reason.code())).or_default() += 1;
-    }
-    let expected =
-        [(("dialing", "cancelled"), EACH), (("handshaking", "cancelled"), EACH), (("open", "closed"), 2 * EACH)];
-    let expected: BTreeMap<_, _> = expected.map(|((phase, code), n)| ((phase.to_owned(), code), n)).into();
-    assert_eq!(ends, expected, "{ledger}");
+    let ends = [("dialing: cancelled", EACH), ("handshaking: cancelled", EACH), ("open: closed", 2 * EACH)];
+    assert_eq!(roll_call(&ledger), expected(ends), "{ledger}");
 }

@@ -1,5 +1,6 @@
 //! HTTP/2 as a server, by the client's first bytes: over TLS without ALPN, and without TLS.
 
+mod crowd;
 mod ends;
 
 use std::{

@@ -1,5 +1,6 @@
 //! HTTP/2 as a client: many exchanges on a connection, its limits, and whatever a peer may do to one of them or to all.
 
+mod crowd;
 mod ends;
 mod streams;
 

@@ -1,19 +1,17 @@
 //! Law 9: a stop with a hundred upgrades alive, on both sides, in every state that one can be in.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use actix::Actor;
-use exeunt::{
-    Adopt, ClientTls, Ledger, Reason, Role, Socket, Stop, StopPlan, Supervisor,
-    http::{Body, Exchange, HttpClient, RequestBody, upgrade},
-};
+use exeunt::http::{Body, Exchange, HttpClient, RequestBody, upgrade};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
+    crowd::{Crowd, WHILE, assert_each_pair_has_parted},
+    over_both,
     serving::server,
-    stage::{PIPE, SECOND, assert_adds_up, server_tls, settled, signed},
+    stage::{Over, SECOND},
 };
+
+over_both!(a_stop_with_a_hundred_upgrades_alive_has_a_row_for_each_end);
 
 /// What becomes of one of them in the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +71,7 @@ async fn live(connection: exeunt::Handle<HttpClient>, state: State) {
                 stream.write_all(b"ping").await.unwrap();
                 stream.read_exact(&mut [0; 4]).await.unwrap();
                 tokio::select! {
-                    _ = &mut draining, if until.is_none() => until = Some(tokio::time::Instant::now() + SECOND * 5),
+                    _ = &mut draining, if until.is_none() => until = Some(tokio::time::Instant::now() + WHILE),
                     () = tokio::time::sleep(SECOND) => {}
                 }
                 if until.is_some_and(|until| tokio::time::Instant::now() >= until) {
@@ -84,50 +82,23 @@ async fn live(connection: exeunt::Handle<HttpClient>, state: State) {
     }
 }
 
-#[actix::test]
-async fn a_stop_with_a_hundred_upgrades_alive_has_a_row_for_each_end() {
-    tokio::time::pause();
-    for secure in [true, false] {
-        let ledger = play(secure).await;
-        assert_eq!(ledger.rows.len(), 200, "{ledger}");
-        let mut reasons = BTreeMap::new();
-        for row in &ledger.rows {
-            *reasons.entry(row.lost.reason.code()).or_insert(0) += 1;
-            assert!(matches!(row.lost.reason, Reason::Closed | Reason::ClosedByPeer), "{}", row.lost);
-            assert_eq!(row.lost.bytes_unsent, 0, "{}", row.lost);
-        }
-        // Where one side leaves, the other is closed by it; where both do, each may be first.
-        assert!(reasons["closed"] >= 100, "{reasons:?}");
-    }
-}
-
-async fn play(secure: bool) -> Arc<Ledger> {
-    let supervisor = Supervisor::new();
-    let books = supervisor.books();
-    let supervisor = supervisor.start();
-    let tls = ClientTls::builder().trust_pem(&signed().ca_pem).build().unwrap();
+async fn a_stop_with_a_hundred_upgrades_alive_has_a_row_for_each_end(over: Over) {
+    let crowd = Crowd::new(over);
     let mut lives = Vec::new();
     for n in 0..100 {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
-        let (ours, theirs) = (Socket::boxed(ours), Socket::boxed(theirs));
-        let (accept, connect) = match secure {
-            true => (
-                Adopt::server(theirs, "a client", &server_tls(), server(serve_one)),
-                Adopt::client(ours, "localhost", &tls, HttpClient::new()),
-            ),
-            false => (
-                Adopt::plain(theirs, "a client", Role::Server, server(serve_one)),
-                Adopt::plain(ours, "localhost", Role::Client, HttpClient::new()),
-            ),
-        };
-        let (accepted, connected) = tokio::join!(supervisor.send(accept), supervisor.send(connect));
-        lives.push((accepted.unwrap().unwrap(), actix::spawn(live(connected.unwrap().unwrap(), STATES[n % 4]))));
+        let (server, client) = crowd.pair(server(serve_one), HttpClient::new()).await;
+        lives.push((server, actix::spawn(live(client, STATES[n % 4]))));
     }
-    settled().await;
-    let ledger = supervisor.send(Stop::by(StopPlan::new().drain(SECOND * 20).linger(SECOND))).await.unwrap();
-    assert_adds_up(&ledger, &books);
-    for (_, life) in lives {
+    let ledger = crowd.leave().await;
+    assert_each_pair_has_parted(&ledger, 100);
+    for (rows, state) in ledger.rows.chunks(2).zip(STATES.iter().cycle()) {
+        let reasons = [rows[0].lost.reason.code(), rows[1].lost.reason.code()];
+        // Where the client alone leaves; in the other states both do, and each may be first.
+        if matches!(state, State::InUse | State::Asking) {
+            assert_eq!(reasons, ["closed_by_peer", "closed"], "{state:?}");
+        }
+    }
+    for (_server, life) in lives {
         life.await.unwrap();
     }
-    ledger
 }

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use actix::Actor;
-use exeunt::{
-    Adopt, ClientTls, Reason, Role, Socket, Supervisor,
-    http::{
-        Body, Exchange, HttpClient, RequestBody, upgrade,
-        websocket::{CloseCode, Closed, WebSocket, WebSocketOptions, WebSocketUpgrade},
-    },
+use exeunt::http::{
+    Body, Exchange, HttpClient, RequestBody, upgrade,
+    websocket::{CloseCode, Closed, WebSocket, WebSocketOptions, WebSocketUpgrade},
 };
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response};
 
 use crate::{
+    crowd::{Crowd, assert_each_pair_has_parted},
+    over_both,
     serving::server,
-    stage::{PIPE, SECOND, assert_adds_up, server_tls, settled, signed},
+    stage::{Over, SECOND},
 };
+
+over_both!(a_stop_with_a_hundred_websockets_alive_has_a_row_for_each_end);
 
 /// What a client does when the stop comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,47 +75,20 @@ async fn live(connection: exeunt::Handle<HttpClient>, state: State) -> Closed {
     socket.closed().await
 }
 
-#[actix::test]
-async fn a_stop_with_a_hundred_websockets_alive_has_a_row_for_each_end() {
-    tokio::time::pause();
-    for secure in [true, false] {
-        let supervisor = Supervisor::new();
-        let books = supervisor.books();
-        let supervisor = supervisor.start();
-        let tls = ClientTls::builder().trust_pem(&signed().ca_pem).build().unwrap();
-        let mut lives = Vec::new();
-        for n in 0..100 {
-            let (ours, theirs) = tokio::io::duplex(PIPE);
-            let (ours, theirs) = (Socket::boxed(ours), Socket::boxed(theirs));
-            let (accept, connect) = match secure {
-                true => (
-                    Adopt::server(theirs, "a client", &server_tls(), server(echo)),
-                    Adopt::client(ours, "localhost", &tls, HttpClient::new()),
-                ),
-                false => (
-                    Adopt::plain(theirs, "a client", Role::Server, server(echo)),
-                    Adopt::plain(ours, "localhost", Role::Client, HttpClient::new()),
-                ),
-            };
-            let (accepted, connected) = tokio::join!(supervisor.send(accept), supervisor.send(connect));
-            lives.push((accepted.unwrap().unwrap(), actix::spawn(live(connected.unwrap().unwrap(), STATES[n % 4]))));
-        }
-        settled().await;
-        let ledger = super::stop(&supervisor).await;
-        assert_adds_up(&ledger, &books);
-        assert_eq!(ledger.rows.len(), 200, "{ledger}");
-        let mut reasons = BTreeMap::new();
-        for row in &ledger.rows {
-            *reasons.entry(row.lost.reason.code()).or_insert(0) += 1;
-            assert!(matches!(row.lost.reason, Reason::Closed | Reason::ClosedByPeer), "{}", row.lost);
-            assert_eq!((row.lost.bytes_unsent, row.lost.secure), (0, secure), "{}", row.lost);
-        }
-        let mut codes = BTreeMap::new();
-        for (_server, life) in lives {
-            let closed = life.await.unwrap();
-            assert!(closed.clean, "{closed}");
-            *codes.entry(closed.code.as_u16()).or_insert(0) += 1;
-        }
-        assert_eq!(codes, BTreeMap::from([(CloseCode::GOING_AWAY.as_u16(), 100)]), "{reasons:?}");
+async fn a_stop_with_a_hundred_websockets_alive_has_a_row_for_each_end(over: Over) {
+    let crowd = Crowd::new(over);
+    let mut lives = Vec::new();
+    for n in 0..100 {
+        let (server, client) = crowd.pair(server(echo), HttpClient::new()).await;
+        lives.push((server, actix::spawn(live(client, STATES[n % 4]))));
     }
+    let ledger = crowd.leave().await;
+    assert_each_pair_has_parted(&ledger, 100);
+    let mut codes = BTreeMap::new();
+    for (_server, life) in lives {
+        let closed = life.await.unwrap();
+        assert!(closed.clean, "{closed}");
+        *codes.entry(closed.code.as_u16()).or_insert(0) += 1;
+    }
+    assert_eq!(codes, BTreeMap::from([(CloseCode::GOING_AWAY.as_u16(), 100)]));
 }
