@@ -2,6 +2,7 @@
 
 mod crowd;
 mod ends;
+mod going;
 mod streams;
 
 use bytes::Bytes;
@@ -134,6 +135,45 @@ async fn a_new_connection_is_made_before_the_stream_limit() {
         assert_eq!(response.unwrap().text().await.unwrap(), "done");
     }
     assert_eq!(scene.exeunt().await.totals.lost, 3);
+}
+
+/// What ends makes room for one exchange, and no more: the ninth of eight goes elsewhere, and is not kept waiting where there is no stream for it.
+#[actix::test]
+async fn a_stream_that_ends_makes_room_for_one() {
+    let gate = Arc::new(Semaphore::new(0));
+    let under_way = Arc::new(Mutex::new([0_usize; 8]));
+    let (permits, counts) = (gate.clone(), under_way.clone());
+    let server = served(8, move |asked: Asked, number| {
+        let (permits, counts) = (permits.clone(), counts.clone());
+        async move {
+            if asked.0.uri().path() != "/first" {
+                counts.lock().unwrap()[number] += 1;
+                permits.acquire().await.unwrap().forget();
+                counts.lock().unwrap()[number] -= 1;
+            }
+            answered(asked, "done");
+        }
+    })
+    .await;
+    let scene = Scene::new();
+    scene.session.get(&server.https("/first")).send().await.unwrap().bytes().await.unwrap();
+    let ask = || {
+        let request = scene.session.get(&server.https("/"));
+        actix_rt::spawn(async move { request.send().await.unwrap().text().await.unwrap() })
+    };
+    let mut asking: Vec<_> = (0..8).map(|_| ask()).collect();
+    until(|| under_way.lock().unwrap()[0] == 8).await;
+    gate.add_permits(1);
+    until(|| asking.iter().any(|asking| asking.is_finished())).await;
+    asking.extend([ask(), ask()]);
+    let all = crate::soon(until(|| under_way.lock().unwrap().iter().sum::<usize>() == 9)).await;
+    assert!(all.is_some(), "one waits where there is no stream for it: {under_way:?}");
+    assert_eq!(under_way.lock().unwrap()[..2], [8, 1]);
+    gate.add_permits(9);
+    for answer in join_all(asking).await {
+        assert_eq!(answer.unwrap(), "done");
+    }
+    scene.exeunt().await;
 }
 
 /// Within the limits of the pool, whoever is too much waits.

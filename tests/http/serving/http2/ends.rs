@@ -6,6 +6,7 @@ over_both!(
     a_drain_serves_what_was_on_its_way
     a_drain_of_an_idle_connection_ends_it_at_once
     a_drain_waits_for_a_response_that_is_not_taken
+    a_drain_waits_for_a_response_that_the_socket_does_not_take
     a_client_that_does_not_hear_the_goaway_is_left
     a_stream_without_end_is_ended_with_the_drain
     an_idle_connection_is_told_to_go
@@ -68,6 +69,30 @@ async fn a_drain_waits_for_a_response_that_is_not_taken(over: Over) {
     tokio::time::sleep(SECOND * 10).await;
     assert_eq!(read(response.into_body()).await.unwrap().len(), SIZE);
     drop(sender);
+    assert_eq!(scene.lost().await.reason, Reason::Closed);
+    assert_eq!(scene.ended(stop).await.verdict(), Verdict::Clean);
+}
+
+/// The same with one that hyper has all of, and the socket has not.
+async fn a_drain_waits_for_a_response_that_the_socket_does_not_take(over: Over) {
+    // More than a pipe holds, and less than a window.
+    const SIZE: usize = 30_000;
+    let handler = async |_| Response::new(Body::from(vec![b'x'; SIZE]));
+    let (mut scene, mut client) = open(over, server(handler)).await;
+    client.ask(1, frames::END_STREAM).await;
+    settled().await;
+    let stop = scene.stop();
+    tokio::time::sleep(SECOND * 10).await;
+    let mut received = 0;
+    while let Some(frame) = client.next().await {
+        match frame.kind {
+            frames::DATA => received += frame.payload.len(),
+            frames::PING => client.say(frames::PING, frames::ACK, 0, &frame.payload).await,
+            _ => {}
+        }
+    }
+    assert_eq!(received, SIZE);
+    leave(client).await;
     assert_eq!(scene.lost().await.reason, Reason::Closed);
     assert_eq!(scene.ended(stop).await.verdict(), Verdict::Clean);
 }
