@@ -8,3 +8,5 @@ pub mod echo;
 pub mod identity;
 #[cfg(feature = "serde")]
 pub mod report;
+#[cfg(feature = "serde")]
+pub mod requests;
