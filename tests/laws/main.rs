@@ -12,6 +12,7 @@ mod connecting;
 mod events;
 mod flowing;
 mod framed;
+mod half_closing;
 mod injection;
 mod leaving;
 mod listening;
