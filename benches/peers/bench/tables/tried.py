@@ -119,7 +119,7 @@ def allocator(bench):
         ("cpu_us", "connect", {"requests": bench.size(500, 100)}),
         ("kb", "memory", {"connections": bench.size(2_000, 500)}),
     ]
-    plays = []
+    plays = {column: [] for column in columns}
     for column, (figure, scene, options) in zip(columns, scenes):
         for client in dict.fromkeys(rows.values()):
             for name, clients in others.items():
@@ -129,8 +129,9 @@ def allocator(bench):
                     bench.server.forget()
                     table.add(row, column, clients.run(client, scene, bench.server, **options)[figure])
 
-                plays.append(once)
-    alternate(bench.rounds(), plays)
+                plays[column].append(once)
+    alternate(bench.rounds(3), plays[columns[0]] + plays[columns[1]])
+    alternate(1, plays[columns[2]])
     if len(others) == 1:
         table.notes.append("There was no build with mimalloc.")
     return table
