@@ -21,11 +21,9 @@ def memory(bench):
     )
     table.notes.append("A pool makes so many connections by as many requests at a time, so each had its buffers at once; glibc keeps the room of those that were given back. The second figure is taken after `malloc_trim`.")
     figures = {"KB a connection": "kb", "without what the allocator keeps": "trimmed_kb"}
-    # It hardly differs between runs, which are long.
+    # It hardly differs between runs, which are long: one is enough.
     plays = [bench.play(table, client, "KB a connection", figures, "memory", connections=many) for client in table.rows]
     alternate(1, plays)
-    ours = [play for client, play in zip(table.rows, plays) if client.startswith("exeunt")]
-    alternate(1 if bench.quick or not bench.peers else 2, ours)
     return table
 
 
@@ -62,7 +60,7 @@ def close(bench):
     alternate(bench.rounds(), [stop(client, few, 1) for client in clients])
     # The small ones beside the large ones, for the ratio.
     pairs = [stop(client, count, processes) for client in clients[:2] for count, processes in ((few, 1), (many, 2))]
-    alternate(min(bench.rounds(3), 3 if bench.peers else 2), pairs)
+    alternate(bench.rounds(3, elsewhere=1), pairs)
     return table
 
 

@@ -41,7 +41,7 @@ def keepalive(bench):
         # Its neighbour in time, for the ratio.
         options = {"connections": 64, "busy": 64, "requests": 2 * requests, "resume": True}
         plays.append(bench.play(table, client, "beside it, 64: CPU", "cpu_us", "keepalive", **options))
-    alternate(bench.rounds(3), plays)
+    alternate(bench.rounds(3, elsewhere=2), plays)
     return table
 
 
@@ -107,7 +107,7 @@ def connect(bench):
     )
     table.notes.append("hyper-util (with hyper-openssl) always resumes; hyper, awc, reqwest on OpenSSL and aiohttp never do; reqwest on rustls does unless its configuration is taken from it. Nobody but raw and exeunt waits for the server's close_notify.")
     plays = []
-    requests = bench.size(1_000, 200)
+    requests = bench.size(600, 200)
     for client in table.rows:
         own = RESUMES.get(client)
         for column, resume in (("full handshake", False), ("resumed", True)):
