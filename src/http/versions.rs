@@ -48,7 +48,7 @@ impl Versions {
 /// ```
 /// # let identity = exeunt::tls::self_signed(&["localhost"])?;
 /// let tls = exeunt::ServerTls::builder().identity_pem(&identity.certificate_pem, &identity.key_pem).alpn(exeunt::http::ALPN).build()?;
-/// # Ok::<_, exeunt::TlsConfigError>(())
+/// # Ok::<_, exeunt::tls::TlsConfigError>(())
 /// ```
 pub const ALPN: &[&str] =
     if cfg!(feature = "http2") { &["h2", "http/1.1", "http/1.0"] } else { &["http/1.1", "http/1.0"] };
