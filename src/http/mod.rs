@@ -18,6 +18,7 @@ mod decode;
 mod decoded;
 #[cfg(feature = "_decode")]
 mod decoder;
+mod driven;
 mod error;
 mod exchange;
 mod expect;

@@ -10,13 +10,7 @@ mod request;
 mod service;
 mod upgraded;
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, task::Context, time::Duration};
 
 use bytes::BytesMut;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -30,7 +24,7 @@ pub use handler::{Tower, serve_tower};
 pub use options::ServerOptions;
 pub use request::RequestBody;
 
-use super::{incoming::Fate, onward::Onward};
+use super::{driven, incoming::Fate, onward::Onward};
 use crate::{
     connection::{EndOfStream, Io, Lent, Protocol, ProtocolError},
     fate::{Lost, Reason},
@@ -159,15 +153,7 @@ impl<H: Respond> HttpServer<H> {
     fn poll_hyper(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> Option<hyper::Result<()>> {
         let State::Serving(serving) = &mut self.state else { return None };
         let Serving { lent, connection } = &mut **serving;
-        let polled = io.lend(lent, cx, |cx| Pin::new(connection).poll(cx));
-        if let Some(cause) = io.link().cause() {
-            let _ = self.fate.set(cause.clone());
-        }
-        match polled {
-            None => Some(Ok(())),
-            Some(Poll::Pending) => None,
-            Some(Poll::Ready(result)) => Some(result),
-        }
+        driven::poll_once(connection, io, lent, &self.fate, cx)
     }
 
     fn leave(&mut self) {

@@ -1,9 +1,6 @@
 //! A client's HTTP/1.1: one exchange at a time.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll, Waker},
-};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
@@ -23,7 +20,7 @@ use super::{Asked, HttpClient, State, waker::NestedWaker};
 use crate::{
     connection::{Io, Lent, ProtocolError},
     http::{
-        Body, ResponseBody,
+        Body, ResponseBody, driven,
         exchange::Answer,
         expect::{Gate, Verdict, expects_continue},
         incoming::{Ahead, words},
@@ -122,15 +119,8 @@ impl HttpClient {
     fn poll_hyper(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> Option<Result<(), String>> {
         let State::Speaking(speaking) = &mut self.state else { return None };
         let Speaking { lent, connection, .. } = &mut **speaking;
-        let polled = io.lend(lent, cx, |cx| Pin::new(connection).poll(cx));
-        if let Some(cause) = io.link().cause() {
-            let _ = self.fate.set(cause.clone());
-        }
-        match polled {
-            None => Some(Ok(())),
-            Some(Poll::Pending) => None,
-            Some(Poll::Ready(result)) => Some(result.map_err(|error| words(&error))),
-        }
+        let done = driven::poll_once(connection, io, lent, &self.fate, cx)?;
+        Some(done.map_err(|error| words(&error)))
     }
 
     /// Nothing is under way, and hyper was polled since the last that was.
