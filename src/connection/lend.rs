@@ -206,7 +206,7 @@ impl AsyncWrite for Lent {
         let slot = &mut *self.slot();
         let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
         if !slot.out.is_empty() {
-            // The link writes it, with the same waker, and polls the protocol again.
+            // The link writes it, and polls the protocol again.
             return Poll::Pending;
         }
         Poll::Ready(match stream.poll_write(cx, bytes) {

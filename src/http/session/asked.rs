@@ -81,6 +81,14 @@ impl Deref for Settings {
     }
 }
 
+#[cfg(feature = "digest")]
+impl Settings {
+    /// To change it where it is there: nothing is said by that.
+    pub(super) fn digest_mut(&mut self) -> Option<&mut super::digest::Digest> {
+        self.0.as_mut()?.digest.as_mut()
+    }
+}
+
 /// To say something.
 impl DerefMut for Settings {
     fn deref_mut(&mut self) -> &mut Said {

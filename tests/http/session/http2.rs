@@ -98,9 +98,8 @@ async fn many_exchanges_share_one_connection() {
     assert_eq!(ledger.totals.by_reason["closed"], 1, "{ledger}");
 }
 
-/// A server that allows eight streams has a second connection before anybody waits for the first, and no more streams than it allows.
-#[actix::test]
-async fn a_new_connection_is_made_before_the_stream_limit() {
+/// A server that allows eight streams, what lets its answers but the first go, and how many are held on each connection.
+async fn gated() -> (Server, Arc<Semaphore>, Arc<Mutex<[usize; 8]>>) {
     let gate = Arc::new(Semaphore::new(0));
     let under_way = Arc::new(Mutex::new([0_usize; 8]));
     let (permits, counts) = (gate.clone(), under_way.clone());
@@ -116,6 +115,13 @@ async fn a_new_connection_is_made_before_the_stream_limit() {
         }
     })
     .await;
+    (server, gate, under_way)
+}
+
+/// A server that allows eight streams has a second connection before anybody waits for the first, and no more streams than it allows.
+#[actix::test]
+async fn a_new_connection_is_made_before_the_stream_limit() {
+    let (server, gate, under_way) = gated().await;
     let scene = Scene::new();
     // The limit is known from then on.
     scene.session.get(&server.https("/first")).send().await.unwrap().bytes().await.unwrap();
@@ -140,21 +146,7 @@ async fn a_new_connection_is_made_before_the_stream_limit() {
 /// What ends makes room for one exchange, and no more: the ninth of eight goes elsewhere, and is not kept waiting where there is no stream for it.
 #[actix::test]
 async fn a_stream_that_ends_makes_room_for_one() {
-    let gate = Arc::new(Semaphore::new(0));
-    let under_way = Arc::new(Mutex::new([0_usize; 8]));
-    let (permits, counts) = (gate.clone(), under_way.clone());
-    let server = served(8, move |asked: Asked, number| {
-        let (permits, counts) = (permits.clone(), counts.clone());
-        async move {
-            if asked.0.uri().path() != "/first" {
-                counts.lock().unwrap()[number] += 1;
-                permits.acquire().await.unwrap().forget();
-                counts.lock().unwrap()[number] -= 1;
-            }
-            answered(asked, "done");
-        }
-    })
-    .await;
+    let (server, gate, under_way) = gated().await;
     let scene = Scene::new();
     scene.session.get(&server.https("/first")).send().await.unwrap().bytes().await.unwrap();
     let ask = || {

@@ -15,9 +15,7 @@ impl Way<'_> {
             jar.give(&self.uri, request.headers_mut());
         }
         #[cfg(feature = "digest")]
-        if self.settings.digest.is_some()
-            && let Some(digest) = &mut self.settings.digest
-        {
+        if let Some(digest) = self.settings.digest_mut() {
             digest.authorize(&self.session.0.shared.challenges, &self.key, request);
         }
     }
@@ -35,11 +33,7 @@ impl Way<'_> {
     /// Whether the response is a challenge that is to be answered, by asking again.
     #[cfg(feature = "digest")]
     pub(super) fn is_challenged(&mut self, response: &Response<ResponseBody>) -> Result<bool, Error> {
-        // First looked for: to change what is not there would make it.
-        if self.settings.digest.is_none() {
-            return Ok(false);
-        }
-        let Some(digest) = &mut self.settings.digest else { return Ok(false) };
+        let Some(digest) = self.settings.digest_mut() else { return Ok(false) };
         let bytes = self.body.as_ref().is_some_and(|body| body.as_bytes().is_some());
         let known = &self.session.0.shared.challenges;
         if response.status() != http::StatusCode::UNAUTHORIZED
@@ -58,12 +52,10 @@ impl Way<'_> {
     /// Credentials stay with their origin, also when the way leads back to it.
     #[cfg(feature = "digest")]
     pub(super) fn moved(&mut self, same_origin: bool) {
-        if self.settings.digest.is_none() {
-            return;
-        }
-        match &mut self.settings.digest {
+        match self.settings.digest_mut() {
             Some(digest) if same_origin => digest.moved(),
-            digest => *digest = None,
+            Some(_) => self.settings.digest = None,
+            None => {}
         }
     }
 }
