@@ -75,6 +75,9 @@ pub trait Protocol: Sized + Unpin + Send + 'static {
     /// is told by [`pressure`](Protocol::pressure). Default: nothing.
     fn poll(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) {}
 
+    /// The open connection has moved nothing for a second or two, and gives its buffers back: give back yours, for there may be thousands like it. Told once, until something moves again. Default: nothing.
+    fn idle(&mut self, io: &mut Io<'_, Self>) {}
+
     /// TLS that [was started](Io::start_tls) on this open connection is there: what comes from here on came by it, and what was written since goes by it.
     fn secured(&mut self, io: &mut Io<'_, Self>) {}
 

@@ -61,6 +61,7 @@ impl<P: Protocol> ActorFuture<Connection<P>> for Pump {
 impl<P: Protocol> Connection<P> {
     fn pump(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let tidy = self.obey(context);
+        let mut told = false;
         self.notice_release(context, cx);
         for _ in 0..TURNS {
             let moved = match self.link.life.phase {
@@ -73,6 +74,12 @@ impl<P: Protocol> Connection<P> {
             };
             if !moved && !self.check_deadlines(context, cx) {
                 self.link.entry.set_waiting_for(self.link.waiting_for());
+                if tidy && !std::mem::replace(&mut told, true) && self.link.life.phase == Phase::Open {
+                    let (protocol, mut io) = self.parts(context);
+                    protocol.idle(&mut io);
+                    // A protocol that moved the bytes itself may leave that to the pump from here on.
+                    continue;
+                }
                 if tidy && let Some(stream) = &mut self.link.stream {
                     // Not before: to ask the library whether there is something to read brings its buffer back.
                     stream.give_back_buffers();

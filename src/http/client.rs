@@ -27,6 +27,7 @@ use super::{
 use crate::{
     connection::{EndOfStream, Io, Protocol, ProtocolError},
     fate::Lost,
+    lifecycle::Phase,
 };
 
 /// Speaks HTTP as a client: see [`Exchange`](super::Exchange). HTTP/2 where ALPN has chosen it, else HTTP/1.1; or what [`versions`](HttpClient::versions) says.
@@ -76,6 +77,8 @@ enum State {
     /// Not open yet.
     New,
     Speaking(Box<http1::Speaking>),
+    /// Idle for a while, on HTTP/1.1: without hyper, whose buffers and channels are some 27 KB. The pump reads.
+    Resting,
     #[cfg(feature = "http2")]
     Http2(Box<http2::Http2>),
     /// It speaks HTTP no longer: it is open no longer, or a stream has its bytes.
@@ -205,6 +208,9 @@ impl Protocol for HttpClient {
     }
 
     fn data(&mut self, io: &mut Io<'_, Self>, data: &mut BytesMut) -> Result<(), ProtocolError> {
+        if matches!(self.state, State::Resting) && io.phase() == Phase::Open {
+            return Err(http1::unasked());
+        }
         self.onward.data(io, data);
         Ok(())
     }
@@ -232,9 +238,18 @@ impl Protocol for HttpClient {
             State::Done => return self.give_back(),
             #[cfg(feature = "http2")]
             State::Http2(_) => return self.poll_http2(io, cx),
-            State::New | State::Speaking(_) => {}
+            State::Resting if io.phase() == Phase::Open => {
+                if self.asked.is_empty() || !self.wake_up(io) {
+                    return;
+                }
+            }
+            State::New | State::Speaking(_) | State::Resting => {}
         }
         self.poll_http1(io, cx);
+    }
+
+    fn idle(&mut self, io: &mut Io<'_, Self>) {
+        self.rest(io);
     }
 
     fn lost(&mut self, lost: &Lost) {
@@ -266,3 +281,7 @@ impl fmt::Debug for HttpClient {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "client/rest_tests.rs"]
+mod rest_tests;

@@ -98,6 +98,37 @@ impl HttpClient {
         }
     }
 
+    /// Lets go of hyper, if it has nothing under way and nothing to write. What it knew is nothing that the next exchange needs.
+    pub(super) fn rest(&mut self, io: &mut Io<'_, Self>) {
+        let is_idle = self.idle && self.idle_at_heart() && self.asked.is_empty() && io.link().is_flushed();
+        let state = match &self.state {
+            State::Speaking(_) if is_idle => std::mem::replace(&mut self.state, State::Resting),
+            _ => return,
+        };
+        if let State::Speaking(speaking) = state
+            && !speaking.connection.into_parts().read_buf.is_empty()
+        {
+            return io.fail(unasked());
+        }
+        io.drive(false);
+    }
+
+    /// Takes hyper again, which then looks first for what the peer has said in the meantime. Whether it is there.
+    pub(super) fn wake_up(&mut self, io: &mut Io<'_, Self>) -> bool {
+        match Speaking::begin() {
+            Ok(speaking) => {
+                self.state = State::Speaking(Box::new(speaking));
+                self.settled = false;
+                io.drive(true);
+                true
+            }
+            Err(words) => {
+                io.fail(ProtocolError::new(words));
+                false
+            }
+        }
+    }
+
     /// The waker of what is polled from here on.
     fn enter(&self, cx: &Context<'_>) -> Waker {
         match &self.state {
@@ -224,6 +255,11 @@ impl HttpClient {
             watch.idle();
         }
     }
+}
+
+/// What the peer says while nothing is under way.
+pub(super) fn unasked() -> ProtocolError {
+    ProtocolError::new("a message came that nobody had asked for")
 }
 
 /// Takes a small body that is here. That wakes hyper, for which there is more to do only if [`Ahead`] says so.
