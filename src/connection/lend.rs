@@ -43,6 +43,8 @@ struct Slot {
     read: u64,
     written: u64,
     accepted: u64,
+    /// There was nothing to read in this loan. The waker is registered, so there is nothing to ask before the next.
+    dry: bool,
     end: Option<ReadEvent>,
     failure: Option<StreamFailure>,
 }
@@ -113,6 +115,7 @@ impl<P: Protocol> Io<'_, P> {
         }
         let mut slot = lent.slot();
         slot.stream = self.link.stream.take();
+        slot.dry = false;
         std::mem::swap(&mut slot.out, &mut self.link.out);
         drop(slot);
         let loan = Loan { link: self.link, lent };
@@ -180,8 +183,18 @@ impl AsyncRead for Lent {
             buf.put_slice(&slot.ahead.split_to(n));
             return Poll::Ready(Ok(()));
         }
-        ready!(stream.poll_readable(cx));
-        Poll::Ready(match ready!(stream.poll_fill(cx, buf)) {
+        if slot.dry {
+            return Poll::Pending;
+        }
+        let filled = match stream.poll_readable(cx) {
+            Poll::Ready(()) => stream.poll_fill(cx, buf),
+            Poll::Pending => Poll::Pending,
+        };
+        let Poll::Ready(filled) = filled else {
+            slot.dry = true;
+            return Poll::Pending;
+        };
+        Poll::Ready(match filled {
             Ok(ReadEvent::Data(n)) => {
                 slot.read += n as u64;
                 Ok(())
