@@ -35,7 +35,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// assert!(stream.try_clone().is_none());
 /// ```
 #[derive(Default)]
-pub struct Body {
+pub struct Body(Option<Box<Inner>>);
+
+/// Boxed, because a request goes through many hands, and hyper keeps room for thirty-two of them; and made only where there is something: most requests have no body.
+#[derive(Default)]
+struct Inner {
     kind: Kind,
     /// Holds the body back until the peer has said 100.
     gate: Option<Gate>,
@@ -78,7 +82,7 @@ impl Body {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Body { kind: Kind::Streamed(body.map_err(Into::into).boxed_unsync()), ..Body::default() }
+        Body::of(Kind::Streamed(body.map_err(Into::into).boxed_unsync()), None)
     }
 
     /// This as JSON. Fails when it cannot be written so: a map whose keys are not strings, or what its own `Serialize` says.
@@ -91,7 +95,7 @@ impl Body {
     #[cfg(feature = "json")]
     pub fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         let body = Body::from(serde_json::to_vec(value)?);
-        Ok(Body { content_type: Some(HeaderValue::from_static("application/json")), ..body })
+        Ok(body.with_content_type(HeaderValue::from_static("application/json")))
     }
 
     /// These pairs as the fields of a form (`application/x-www-form-urlencoded`).
@@ -108,42 +112,51 @@ impl Body {
         V: AsRef<str>,
     {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        Body { content_type: Some(HeaderValue::from_static("application/x-www-form-urlencoded")), ..Body::from(form) }
+        Body::from(form).with_content_type(HeaderValue::from_static("application/x-www-form-urlencoded"))
     }
 
     /// The `Content-Type` that goes with it, if it is a form, `multipart/form-data` or JSON: for whoever makes the head, since an [`Exchange`](super::Exchange) goes out as it is.
     pub fn content_type(&self) -> Option<HeaderValue> {
-        self.content_type.clone()
+        self.0.as_ref()?.content_type.clone()
     }
 
     /// The same again, if it is nothing or bytes. A stream is there once.
     pub fn try_clone(&self) -> Option<Body> {
-        let kind = match &self.kind {
+        let Some(inner) = &self.0 else { return Some(Body::empty()) };
+        let kind = match &inner.kind {
             Kind::Empty => Kind::Empty,
             Kind::Bytes(bytes) => Kind::Bytes(bytes.clone()),
             #[cfg(feature = "multipart")]
             Kind::Many(pieces) => Kind::Many(pieces.clone()),
             Kind::Streamed(_) => return None,
         };
-        Some(Body { kind, content_type: self.content_type.clone(), ..Body::default() })
+        Some(Body::of(kind, inner.content_type.clone()))
+    }
+
+    fn of(kind: Kind, content_type: Option<HeaderValue>) -> Self {
+        Body(Some(Box::new(Inner { kind, content_type, ..Inner::default() })))
+    }
+
+    /// To say something of it.
+    fn inner(&mut self) -> &mut Inner {
+        self.0.get_or_insert_default()
     }
 
     /// These pieces, one after the other.
     #[cfg(feature = "multipart")]
     pub(super) fn many(pieces: VecDeque<Bytes>) -> Self {
-        Body { kind: Kind::Many(pieces), ..Body::default() }
+        Body::of(Kind::Many(pieces), None)
     }
 
-    #[cfg(feature = "multipart")]
     pub(super) fn with_content_type(mut self, content_type: HeaderValue) -> Self {
-        self.content_type = Some(content_type);
+        self.inner().content_type = Some(content_type);
         self
     }
 
     /// What it is, if it is of one piece.
     #[cfg(feature = "digest")]
     pub(super) fn as_bytes(&self) -> Option<&[u8]> {
-        match &self.kind {
+        match self.kind() {
             Kind::Empty => Some(&[]),
             Kind::Bytes(bytes) => Some(bytes),
             #[cfg(feature = "multipart")]
@@ -153,14 +166,22 @@ impl Body {
     }
 
     pub(super) fn hold_back(&mut self, gate: Gate) {
-        self.gate = Some(gate);
+        self.inner().gate = Some(gate);
     }
 
     #[cfg(feature = "http2")]
     pub(super) fn part_of(&mut self, stream: Option<Arc<StreamGuard>>) {
-        self.stream = stream;
+        if stream.is_some() || self.0.is_some() {
+            self.inner().stream = stream;
+        }
     }
 
+    fn kind(&self) -> &Kind {
+        self.0.as_ref().map_or(&Kind::Empty, |inner| &inner.kind)
+    }
+}
+
+impl Inner {
     fn poll_kind(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(gate) = &mut self.gate {
             std::task::ready!(gate.poll_open(cx))?;
@@ -185,16 +206,17 @@ impl http_body::Body for Body {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = self.poll_kind(cx);
+        let Some(inner) = &mut self.0 else { return Poll::Ready(None) };
+        let polled = inner.poll_kind(cx);
         #[cfg(feature = "http2")]
-        if let (Poll::Ready(Some(Err(error))), Some(stream)) = (&polled, &self.stream) {
+        if let (Poll::Ready(Some(Err(error))), Some(stream)) = (&polled, &inner.stream) {
             stream.body_failed(error);
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
+        match self.kind() {
             Kind::Empty => true,
             Kind::Bytes(bytes) => bytes.is_empty(),
             #[cfg(feature = "multipart")]
@@ -204,7 +226,7 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
+        match self.kind() {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             #[cfg(feature = "multipart")]
@@ -216,7 +238,7 @@ impl http_body::Body for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
+        match self.kind() {
             Kind::Empty => f.write_str("Body::empty"),
             Kind::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             #[cfg(feature = "multipart")]
@@ -228,7 +250,7 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Body { kind: if bytes.is_empty() { Kind::Empty } else { Kind::Bytes(bytes) }, ..Body::default() }
+        if bytes.is_empty() { Body::empty() } else { Body::of(Kind::Bytes(bytes), None) }
     }
 }
 
