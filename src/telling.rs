@@ -69,11 +69,24 @@ pub(crate) fn connected(_role: Role) {
     metered::connected(_role);
 }
 
-/// A request of a session's has its response, or none. `took`: to the head of the response.
+/// Since when a request of a session's is on its way. Without `metrics` nobody wants to know, and the clock is not asked.
 #[cfg(feature = "http")]
-pub(crate) fn requested(_method: &http::Method, _status: Option<http::StatusCode>, _took: std::time::Duration) {
-    #[cfg(feature = "metrics")]
-    metered::requested(_method, _status, _took);
+pub(crate) struct Asked(#[cfg(feature = "metrics")] tokio::time::Instant);
+
+#[cfg(feature = "http")]
+impl Asked {
+    pub(crate) fn now() -> Self {
+        Asked(
+            #[cfg(feature = "metrics")]
+            tokio::time::Instant::now(),
+        )
+    }
+
+    /// It has its response, or none.
+    pub(crate) fn answered(self, _method: &http::Method, _status: Option<http::StatusCode>) {
+        #[cfg(feature = "metrics")]
+        metered::requested(_method, _status, self.0.elapsed());
+    }
 }
 
 /// A request is asked again.

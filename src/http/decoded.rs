@@ -12,6 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
 
 use super::{
+    ResponseBody,
+    decode::{self, Encoding},
     incoming::BodyError,
     timed::{Received, Timed},
 };
@@ -55,32 +57,56 @@ pub(crate) type OnEnd = Box<dyn FnOnce(&BodyEnd) + Send>;
 ///
 /// It is read as fast as its reader reads: at most one frame of the peer's and one buffer of each decoder wait for it. After an error it is over.
 pub struct DecodedBody {
-    frames: Option<BoxBody<Bytes, BodyError>>,
-    received: Received,
+    frames: Option<Frames>,
     /// Never locked: a mutex makes what can only be sent between threads fit to be shared, and so the response.
     ending: Mutex<Option<OnEnd>>,
 }
 
-impl DecodedBody {
-    /// `decode` puts decoders around the body.
-    pub(super) fn new<B>(
-        body: Timed<B>,
-        decode: impl FnOnce(Timed<B>) -> BoxBody<Bytes, BodyError>,
-        on_end: Option<OnEnd>,
-    ) -> Self
+/// Boxed only where something is between it and its reader: most bodies come as they are.
+pub(super) enum Frames {
+    AsSent(Timed<ResponseBody>),
+    Boxed(BoxBody<Bytes, BodyError>, Received),
+}
+
+impl Frames {
+    /// With decoders around the body, if there are encodings.
+    pub(super) fn decoded<B>(mut body: Timed<B>, encodings: Vec<Encoding>, limit: u64) -> Self
     where
-        B: Body<Data = Bytes, Error = BodyError> + Unpin,
+        B: Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,
     {
-        let received = body.received();
-        let frames = decode(body);
-        let mut body = DecodedBody { frames: Some(frames), received, ending: Mutex::new(on_end) };
+        let received = body.tell_received();
+        Frames::Boxed(decode::around(body, encodings, limit), received)
+    }
+
+    fn body(&self) -> &dyn Body<Data = Bytes, Error = BodyError> {
+        match self {
+            Frames::AsSent(body) => body,
+            Frames::Boxed(body, _) => body,
+        }
+    }
+
+    fn received(&self) -> u64 {
+        match self {
+            Frames::AsSent(body) => body.received(),
+            Frames::Boxed(_, received) => received.get(),
+        }
+    }
+}
+
+impl DecodedBody {
+    pub(super) fn new(frames: Frames, on_end: Option<OnEnd>) -> Self {
+        let mut body = DecodedBody { frames: Some(frames), ending: Mutex::new(on_end) };
         body.end_if_over();
         body
     }
 
+    fn received(&self) -> u64 {
+        self.frames.as_ref().map_or(0, Frames::received)
+    }
+
     fn end_if_over(&mut self) {
         if self.is_end_stream() {
-            self.end(BodyEnd::Read { received: self.received.get() });
+            self.end(BodyEnd::Read { received: self.received() });
         }
     }
 
@@ -99,16 +125,19 @@ impl Body for DecodedBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(frames) = &mut self.frames else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(frames).poll_frame(cx));
+        let frame = ready!(match &mut self.frames {
+            Some(Frames::AsSent(body)) => Pin::new(body).poll_frame(cx),
+            Some(Frames::Boxed(body, _)) => Pin::new(body).poll_frame(cx),
+            None => return Poll::Ready(None),
+        });
         match &frame {
             Some(Ok(_)) => self.end_if_over(),
             Some(Err(error)) => {
-                let received = self.received.get();
+                let received = self.received();
                 self.end(BodyEnd::Failed { error: error.clone(), received });
             }
             None => {
-                let received = self.received.get();
+                let received = self.received();
                 self.end(BodyEnd::Read { received });
             }
         }
@@ -116,18 +145,18 @@ impl Body for DecodedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.as_ref().is_none_or(Body::is_end_stream)
+        self.frames.as_ref().is_none_or(|frames| frames.body().is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.frames.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.frames.as_ref().map_or_else(|| SizeHint::with_exact(0), |frames| frames.body().size_hint())
     }
 }
 
 impl Drop for DecodedBody {
     fn drop(&mut self) {
         if self.frames.is_some() {
-            self.end(BodyEnd::Dropped { received: self.received.get() });
+            self.end(BodyEnd::Dropped { received: self.received() });
         }
     }
 }
@@ -135,7 +164,7 @@ impl Drop for DecodedBody {
 impl fmt::Debug for DecodedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecodedBody")
-            .field("received", &self.received.get())
+            .field("received", &self.frames.as_ref().map(Frames::received))
             .field("over", &self.frames.is_none())
             .finish_non_exhaustive()
     }

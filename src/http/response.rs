@@ -14,9 +14,9 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::{
-    charset,
+    ResponseBody, charset,
     decode::{self, MOST_DECODED},
-    decoded::{DecodedBody, OnEnd},
+    decoded::{DecodedBody, Frames, OnEnd},
     incoming::BodyError,
     timed::Timed,
     upgrade::{self, UpgradeError},
@@ -74,7 +74,12 @@ pub(crate) struct ResponseContext {
 }
 
 impl Response {
-    pub(crate) fn new<B>(mut head: Parts, body: B, context: ResponseContext) -> Self
+    pub(crate) fn new(head: Parts, body: ResponseBody, context: ResponseContext) -> Self {
+        Response::with(head, body, context, Frames::AsSent)
+    }
+
+    /// `as_sent`: what is to be read where there is nothing to decode.
+    fn with<B>(mut head: Parts, body: B, context: ResponseContext, as_sent: impl FnOnce(Timed<B>) -> Frames) -> Self
     where
         B: Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,
     {
@@ -82,7 +87,11 @@ impl Response {
         let encodings = if decodes { decode::take_encodings(&mut head) } else { Vec::new() };
         let limit = context.most_decoded.unwrap_or(MOST_DECODED);
         let body = Timed::new(body, context.between_reads, context.until);
-        let body = DecodedBody::new(body, |body| decode::around(body, encodings, limit), context.on_end);
+        let frames = match encodings.is_empty() {
+            true => as_sent(body),
+            false => Frames::decoded(body, encodings, limit),
+        };
+        let body = DecodedBody::new(frames, context.on_end);
         let ResponseContext { uri, history, peer, connection, reused, .. } = context;
         Response(Box::new(Inner { head, body, trailers: None, uri, history, peer, connection, reused }))
     }

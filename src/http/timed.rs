@@ -33,7 +33,8 @@ impl Received {
 pub(super) struct Timed<B> {
     /// `None`: it has ended or failed. It is dropped at once then: a connection that still has more to say is given up.
     body: Option<B>,
-    received: Received,
+    received: u64,
+    told: Option<Received>,
     between_reads: Option<Duration>,
     until: Option<Instant>,
     /// What the timer is set to, while the reader waits.
@@ -43,11 +44,16 @@ pub(super) struct Timed<B> {
 
 impl<B> Timed<B> {
     pub(super) fn new(body: B, between_reads: Option<Duration>, until: Option<Instant>) -> Self {
-        Timed { body: Some(body), received: Received::default(), between_reads, until, waiting_for: None, timer: None }
+        Timed { body: Some(body), received: 0, told: None, between_reads, until, waiting_for: None, timer: None }
     }
 
-    pub(super) fn received(&self) -> Received {
-        self.received.clone()
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The same, for who has it no more.
+    pub(super) fn tell_received(&mut self) -> Received {
+        self.told.get_or_insert_default().clone()
     }
 
     fn end(&mut self) {
@@ -57,7 +63,7 @@ impl<B> Timed<B> {
 
     fn timed_out(&mut self, deadline: BodyDeadline) -> BodyError {
         self.end();
-        BodyError::TimedOut { deadline, received: self.received.get() }
+        BodyError::TimedOut { deadline, received: self.received }
     }
 
     /// The nearest deadline, if there is one that comes.
@@ -104,7 +110,10 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Timed<B> {
         this.waiting_for = None;
         match &frame {
             Some(Ok(frame)) => {
-                this.received.0.fetch_add(frame.data_ref().map_or(0, |data| data.len() as u64), Relaxed);
+                this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(told) = &this.told {
+                    told.0.store(this.received, Relaxed);
+                }
             }
             Some(Err(_)) | None => this.end(),
         }

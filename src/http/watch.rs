@@ -28,21 +28,38 @@ pub(super) trait Watch: Send + Sync {
 
 /// The room for one exchange on a connection, which shares the fate of its request: given back when this is dropped, wherever that is. With a message that actix took back unread, with a request that was not sent, or, on
 /// HTTP/2, with the exchange.
-pub(super) struct Slot(Box<dyn Room>);
+pub(super) struct Slot {
+    /// `None`: it was settled.
+    pool: Option<Arc<dyn Places>>,
+    place: PlaceId,
+}
 
-/// What gives the room back when it is dropped.
-pub(super) trait Room: Send + Sync {
-    /// It is not to be given back by this: on HTTP/1.1 the connection itself says when it can bear the next exchange, by [`Watch::idle`].
-    fn settle(&mut self);
+/// The number of a place in a pool: never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PlaceId(pub(super) u64);
+
+/// A pool, as a [`Slot`] sees it.
+pub(super) trait Places: Send + Sync {
+    /// There is room for one exchange more.
+    fn returned(self: Arc<Self>, place: PlaceId);
 }
 
 impl Slot {
-    pub(super) fn new(room: impl Room + 'static) -> Self {
-        Slot(Box::new(room))
+    pub(super) fn new(pool: Arc<dyn Places>, place: PlaceId) -> Self {
+        Slot { pool: Some(pool), place }
     }
 
+    /// It is not to be given back by this: on HTTP/1.1 the connection itself says when it can bear the next exchange, by [`Watch::idle`].
     pub(super) fn settle(mut self) {
-        self.0.settle();
+        self.pool = None;
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.take() {
+            pool.returned(self.place);
+        }
     }
 }
 

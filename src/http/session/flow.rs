@@ -26,12 +26,13 @@ use super::{
 use crate::{
     fate::ConnectionId,
     http::{Body, BodyEnd, Deadline, Error, ErrorKind, Response, ResponseBody, ResponseContext},
+    telling,
 };
 
 /// Asks, and tells how it went.
 pub(super) async fn run(session: &Session, asked: Asked) -> Result<Response, Error> {
     let shared = &session.0.shared;
-    let began = Instant::now();
+    let told = telling::Asked::now();
     let mut way = Way::new(session, asked)?;
     let (until, total) = (way.until, way.timeouts.total);
     let result = {
@@ -44,7 +45,7 @@ pub(super) async fn run(session: &Session, asked: Asked) -> Result<Response, Err
             }),
         }
     };
-    crate::telling::requested(&way.method, result.as_ref().ok().map(Response::status), began.elapsed());
+    told.answered(&way.method, result.as_ref().ok().map(Response::status));
     result.map_err(|mut error| {
         error.asked = Some(Box::new((way.method.clone(), way.uri.clone())));
         error.attempts = way.attempts;
@@ -61,7 +62,11 @@ struct Way<'a> {
     method: Method,
     uri: Uri,
     key: Key,
+    /// As its caller has them, or [`complete`](Way::complete).
     headers: HeaderMap,
+    is_complete: bool,
+    /// The response is decoded, so the encodings that can be are offered.
+    decodes: bool,
     /// `None`: it was a stream and is gone.
     body: Option<Body>,
     settings: Settings,
@@ -93,19 +98,14 @@ enum Attempt {
 
 impl<'a> Way<'a> {
     fn new(session: &'a Session, asked: Asked) -> Result<Self, Error> {
-        let Asked { method, uri, mut headers, body, mut settings } = asked;
+        let Asked { method, uri, headers, body, mut settings } = asked;
         if method == Method::CONNECT {
             return Err(Error::request("CONNECT is asked of a proxy, over a connection of one's own: see `Exchange`"));
         }
         let shared = &session.0.shared;
         // A part of what is compressed could not be decoded.
         let decodes = settings.decode.unwrap_or(shared.config.decode) && !headers.contains_key(RANGE);
-        for (name, value) in &shared.config.headers {
-            if !headers.contains_key(name) && (decodes || name != ACCEPT_ENCODING) {
-                headers.insert(name, value.clone());
-            }
-        }
-        if headers.contains_key(UPGRADE) {
+        if headers.contains_key(UPGRADE) || shared.config.headers.contains_key(UPGRADE) {
             settings.leaves_http = true;
         }
         let timeouts = settings.timeouts(&shared.config.timeouts);
@@ -116,6 +116,8 @@ impl<'a> Way<'a> {
             method,
             uri,
             headers,
+            is_complete: false,
+            decodes,
             body: Some(body),
             // What the clock cannot say is never.
             until: timeouts.total.and_then(|total| Instant::now().checked_add(total)),
@@ -198,7 +200,7 @@ impl<'a> Way<'a> {
 
     fn retrying(&self, error: &Error) {
         tracing::debug!(request = self.id.get(), %error, "asked again");
-        crate::telling::retried(&self.method);
+        telling::retried(&self.method);
         self.shared().hooks(|hooks| hooks.retry(self.moment(None), error));
     }
 
@@ -253,8 +255,29 @@ impl<'a> Way<'a> {
         }
     }
 
+    /// Adds to headers what the session adds to every request where it is not there.
+    fn add_defaults(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.shared().config.headers {
+            if !headers.contains_key(name) && (self.decodes || name != ACCEPT_ENCODING) {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+
+    /// Takes the session's headers for the request's own. Mostly they are added to each attempt alone, for a map that is empty is cloned for nothing.
+    fn complete(&mut self) {
+        if !std::mem::replace(&mut self.is_complete, true) {
+            let mut headers = std::mem::take(&mut self.headers);
+            self.add_defaults(&mut headers);
+            self.headers = headers;
+        }
+    }
+
     /// The request as it goes over the wire.
     fn request(&mut self) -> Result<Box<Request<Body>>, Error> {
+        if self.key.forwarding_proxy().is_some() {
+            self.complete();
+        }
         let again = self.body.as_ref().and_then(Body::try_clone);
         let body = match again {
             Some(body) => Some(body),
@@ -265,6 +288,9 @@ impl<'a> Way<'a> {
         *request.method_mut() = self.method.clone();
         let path = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         *request.headers_mut() = self.headers.clone();
+        if !self.is_complete {
+            self.add_defaults(request.headers_mut());
+        }
         *request.uri_mut() = match self.key.forwarding_proxy() {
             None => path.into(),
             Some(proxy) => {
@@ -278,7 +304,7 @@ impl<'a> Way<'a> {
         };
         #[cfg(any(feature = "cookies", feature = "digest"))]
         self.add_known(&mut request);
-        if !self.headers.contains_key(HOST)
+        if !request.headers().contains_key(HOST)
             && let Some(host) = self.key.host_header()
         {
             request.headers_mut().insert(HOST, host.clone());

@@ -6,7 +6,7 @@ use super::{
     pool::{PlaceId, WaiterId},
     shared::{Client, Shared, lock},
 };
-use crate::http::watch::{self, Slot};
+use crate::http::watch::{Places, Slot};
 
 /// A place in the line, given up when this is dropped.
 pub(super) struct Waiting<'a> {
@@ -31,30 +31,15 @@ pub(super) struct Lease {
     pub(super) slot: Option<Slot>,
 }
 
-/// What the lease takes in its place.
-struct Room {
-    shared: Arc<Shared>,
-    place: PlaceId,
-    settled: bool,
-}
-
-impl watch::Room for Room {
-    fn settle(&mut self) {
-        self.settled = true;
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.shared.returned(self.place);
-        }
+impl Places for Shared {
+    fn returned(self: Arc<Self>, place: PlaceId) {
+        Shared::returned(&self, place);
     }
 }
 
 impl Lease {
     pub(super) fn new(shared: &Arc<Shared>, place: PlaceId, client: Arc<Client>, reused: bool) -> Self {
-        let slot = Slot::new(Room { shared: shared.clone(), place, settled: false });
+        let slot = Slot::new(shared.clone(), place);
         Lease { shared: shared.clone(), place, client, reused, slot: Some(slot) }
     }
 

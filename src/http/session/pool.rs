@@ -18,11 +18,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use tokio::time::Instant;
 
-use super::{Limits, hashed::BuildHashed, key::Key, known::Known};
+pub(super) use crate::http::watch::PlaceId;
 
-/// The number of a place: never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct PlaceId(u64);
+use super::{Limits, hashed::BuildHashed, key::Key, known::Known};
 
 /// The number of a waiter, in the order of arrival over all hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

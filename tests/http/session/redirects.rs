@@ -85,6 +85,21 @@ async fn credentials_are_not_shown_to_another_origin() {
     scene.exeunt().await;
 }
 
+/// What the session adds to every request is the request's own from the first redirect on: it is not added again where it was left behind.
+#[actix::test]
+async fn a_sessions_credentials_are_not_shown_to_another_origin() {
+    let notes = Notes::default();
+    let elsewhere = server(&notes, None).await;
+    let server = server(&notes, Some(elsewhere.address.port())).await;
+    let scene = Scene::with(|session| session.header("authorization", "Bearer of all").header("x-all", "1"));
+    scene.session.get(&server.https("/away")).send().await.unwrap().bytes().await.unwrap();
+    let heads = notes.all();
+    assert!(heads[0].contains("authorization: Bearer of all") && heads[0].contains("x-all: 1"), "{heads:?}");
+    assert!(!heads[1].contains("authorization") && heads[1].contains("x-all: 1"), "{heads:?}");
+    assert!(heads[1].contains(&format!("host: 127.0.0.1:{}", elsewhere.address.port())), "{heads:?}");
+    scene.exeunt().await;
+}
+
 #[actix::test]
 async fn redirects_that_lead_nowhere_are_errors() {
     let server = server(&Notes::default(), None).await;

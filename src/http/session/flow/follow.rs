@@ -24,6 +24,8 @@ impl Way<'_> {
             return Err(refuse(RedirectError::Loop(WithoutSecrets(&self.uri).to_string())));
         }
         let key = self.shared().key(&self.uri, &self.settings)?;
+        // What was the session's to add may have to be left behind, too.
+        self.complete();
         redirect::strip(&mut self.headers, keeps_body, key.same_origin(&self.key));
         #[cfg(feature = "digest")]
         self.moved(key.same_origin(&self.key));
