@@ -159,7 +159,8 @@ impl<P: Protocol> Connection<P> {
                 self.link.life.proof.close_notify_sent |= stream.try_close_notify();
             }
             // The end of the close recipe: FIN, and only then the drop, which answers unread bytes with a reset and could destroy the alert of a failed handshake on its way.
-            if self.link.life.proof.close_notify_sent || matches!(reason, Reason::HandshakeFailed(_)) {
+            let says_fin = self.link.life.proof.close_notify_sent || matches!(reason, Reason::HandshakeFailed(_));
+            if says_fin && !stream.fin_comes_with_drop() {
                 let _ = stream.poll_fin(&mut std::task::Context::from_waker(std::task::Waker::noop()));
             }
         }

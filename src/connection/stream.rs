@@ -97,6 +97,14 @@ impl Stream {
         either!(self, stream => stream.poll_fin(cx))
     }
 
+    /// Whether a drop is all that is left to do: see [`TlsStream::fin_comes_with_drop`].
+    pub(super) fn fin_comes_with_drop(&self) -> bool {
+        match self {
+            Stream::Tls(stream) => stream.fin_comes_with_drop(),
+            Stream::Plain(_) => false,
+        }
+    }
+
     /// Whether a close_notify is out, after one attempt that does not wait.
     pub(super) fn try_close_notify(&mut self) -> bool {
         match self {

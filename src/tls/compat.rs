@@ -132,6 +132,15 @@ pub(crate) fn give_back_buffers(ssl: &SslRef) {
     let _ = ssl;
 }
 
+/// Has the library take the buffers now that it will need for the next record; without them it does so then.
+pub(crate) fn take_buffers(ssl: &SslRef) {
+    #[cfg(not(feature = "aws-lc"))]
+    openssl_only::alloc_buffers(ssl);
+    // AWS-LC's is as long as the record that it finds.
+    #[cfg(feature = "aws-lc")]
+    let _ = ssl;
+}
+
 /// What a simulated peer does to its own stream, at a moment that suits nobody. Sent with the next handshake call or write.
 #[cfg(feature = "sim")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +180,7 @@ mod openssl_only {
     // SAFETY: the signatures are those of OpenSSL 1.1.1 to 3.6, with opaque structures as `void`.
     unsafe extern "C" {
         fn SSL_CTX_ctrl(context: *mut c_void, command: c_int, number: c_long, pointer: *mut c_void) -> c_long;
+        fn SSL_alloc_buffers(ssl: *mut c_void) -> c_int;
         fn SSL_free_buffers(ssl: *mut c_void) -> c_int;
         fn SSL_get_shutdown(ssl: *const c_void) -> c_int;
         fn SSL_has_pending(ssl: *const c_void) -> c_int;
@@ -231,6 +241,15 @@ mod openssl_only {
             // SAFETY: `ssl` is a live `SSL` that no other thread uses: whoever calls holds its stream by `&mut`. The library itself refuses while
             // bytes of a record wait in a buffer, and sets its buffers up again when it needs them.
             unsafe { SSL_free_buffers(as_ptr(ssl)) };
+        }
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn alloc_buffers(ssl: &SslRef) {
+        // SAFETY: `ssl` is a live `SSL` that no other thread uses: whoever calls holds its stream by `&mut`. The call leaves a buffer that is there as it is.
+        if unsafe { SSL_alloc_buffers(as_ptr(ssl)) } != 1 {
+            // No memory: the read will say so, if there is none then.
+            drop(openssl::error::ErrorStack::get());
         }
     }
 

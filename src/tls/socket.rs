@@ -76,6 +76,16 @@ impl Socket {
         }
     }
 
+    /// Whether it is the operating system's, which ends our direction when it is dropped.
+    pub(super) fn is_the_systems(&self) -> bool {
+        match self {
+            Socket::Tcp(_) => true,
+            #[cfg(unix)]
+            Socket::Unix(_) => true,
+            Socket::Tls(_) | Socket::Boxed(_) => false,
+        }
+    }
+
     /// Gives back what it holds besides the connection itself, when it falls idle.
     pub(super) fn give_back_buffers(&mut self) {
         if let Socket::Tls(tls) = self {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use super::{CUT_SHORT, TlsStream};
-use crate::tls::{Socket, StreamFailure, compat};
+use crate::tls::{ReadEvent, Socket, StreamFailure, compat};
 
 impl TlsStream {
     /// Sends our close_notify, and nothing else: no FIN, no wait for the peer's. Once it is done it stays done. To be called when nothing is left to write.
@@ -45,6 +45,11 @@ impl TlsStream {
         match Pin::new(&mut self.tls).poll_shutdown(cx) {
             Poll::Ready(Ok(())) => {
                 self.close_notify_sent = true;
+                if self.end.is_none() {
+                    // An idle connection has no buffer for the answer. In a stop, answers come among the ends of other connections, and 17 KB between thousands of small pieces that
+                    // were just freed cost glibc's allocator 15 µs; here they cost one.
+                    compat::take_buffers(self.tls.ssl());
+                }
                 self.poll_flush(cx)
             }
             Poll::Ready(Err(error)) => {
@@ -53,6 +58,12 @@ impl TlsStream {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether the drop does what [`poll_fin`](TlsStream::poll_fin) and the drop do. When both have said close_notify there is nothing unread that the drop would answer with a reset,
+    /// and one call to the system does for two.
+    pub(crate) fn fin_comes_with_drop(&self) -> bool {
+        self.close_notify_sent && self.end == Some(ReadEvent::CloseNotify) && self.socket().is_the_systems()
     }
 
     /// Ends our direction of the TCP connection. Whatever the socket answers counts as done: there is nothing left that could be lost, and a peer that is gone already
