@@ -41,7 +41,10 @@ mod switch;
 pub(crate) mod timer;
 mod tray;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use actix::{Actor, Addr, AsyncContext, Context};
 use tokio::time::Instant;
@@ -168,7 +171,7 @@ impl<P: Protocol> Connection<P> {
         // What is accepted from here on would be neither sent nor counted.
         link.tray.iter().for_each(|tray| tray.seal());
         let entry = &link.entry;
-        let lost = Lost {
+        let lost = Arc::new(Lost {
             id: entry.id,
             peer: entry.peer(),
             role: entry.role,
@@ -180,7 +183,7 @@ impl<P: Protocol> Connection<P> {
             bytes_out: link.bytes_out,
             bytes_unsent: link.unsent(),
             age: entry.age(),
-        };
+        });
         entry.set_phase(Phase::Lost, Instant::now());
         entry.leave(lost.clone());
         crate::telling::lost(&lost);
@@ -191,7 +194,7 @@ impl<P: Protocol> Connection<P> {
         }
         // Last, so that whoever is told by its own handler finds everything else told.
         for reply in std::mem::take(&mut self.link.waiting_ends) {
-            reply.send(lost.clone());
+            reply.send(Lost::clone(&lost));
         }
     }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, StreamHandler};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 pub(crate) use admission::{Admit, Newcomer};
 pub use messages::{Adopt, Connect, Evict, Roll, Stop};
@@ -27,7 +27,7 @@ pub use progress::{Progress, Remaining, Subscribe, Subscription};
 
 use crate::{
     dial::Resolver,
-    ticket::{Books, News, RollEntry},
+    ticket::{Books, Inbox, News, RollEntry},
 };
 use stop::Stopping;
 use workers::Workers;
@@ -49,7 +49,7 @@ use workers::Workers;
 #[derive(Debug)]
 pub struct Supervisor {
     books: Books,
-    news: Option<mpsc::UnboundedReceiver<News>>,
+    news: Option<Inbox>,
     progress: Option<broadcast::Sender<Progress>>,
     plan: StopPlan,
     resolver: Arc<dyn Resolver>,
@@ -133,10 +133,10 @@ impl Supervisor {
         self.stopping.course.has_begun()
     }
 
-    pub(crate) fn tell(&self, progress: Progress) {
-        if let Some(sender) = &self.progress {
-            // Nobody may be listening.
-            let _ = sender.send(progress);
+    /// Tells the subscribers, if there are any.
+    pub(crate) fn tell(&self, progress: impl FnOnce() -> Progress) {
+        if let Some(sender) = self.progress.as_ref().filter(|sender| sender.receiver_count() > 0) {
+            let _ = sender.send(progress());
         }
     }
 
@@ -161,7 +161,7 @@ impl Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         if let Some(mut news) = self.news.take() {
             let stream = futures_util::stream::poll_fn(move |cx: &mut TaskContext<'_>| -> Poll<Option<News>> {
-                news.poll_recv(cx)
+                news.poll_next(cx).map(Some)
             });
             self.news_stream = Some(context.add_stream(stream));
         }
@@ -178,13 +178,13 @@ impl Actor for Supervisor {
 impl StreamHandler<News> for Supervisor {
     fn handle(&mut self, news: News, context: &mut Self::Context) {
         match news {
-            News::Connected { id, peer } => self.tell(Progress::Connected { id, peer }),
+            News::Connected(entry) => self.tell(|| Progress::Connected { id: entry.id, peer: entry.peer() }),
             News::Lost(lost) => {
                 self.stopping.told += 1;
-                self.tell(Progress::Lost(lost));
+                self.tell(|| Progress::Lost(Arc::unwrap_or_clone(lost)));
             }
             News::ListenerEnded(ended) => self.listeners.retain(|(id, _)| *id != ended),
-            News::ListenerStuck(words) => self.tell(Progress::ListenerStuck(words)),
+            News::ListenerStuck(words) => self.tell(|| Progress::ListenerStuck(words)),
             News::WorkerEnded => {}
         }
         self.acknowledge_when_done(context);

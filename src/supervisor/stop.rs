@@ -62,7 +62,7 @@ impl Supervisor {
         }
         self.order(&step);
         if step.is_new {
-            self.tell(Progress::Stopping(self.remaining(step.stage)));
+            self.tell(|| Progress::Stopping(self.remaining(step.stage)));
         }
         if let Some(next) = step.next {
             let timer = context.run_later(next - now, |supervisor, context| {
@@ -112,9 +112,13 @@ impl Supervisor {
 
     /// Acknowledges the stop when nothing is outstanding: tickets, then the telling of their ends, then listeners, then threads.
     pub(super) fn acknowledge_when_done(&mut self, context: &mut Context<Self>) {
-        let books = &self.books;
-        let untold = books.lost().saturating_sub(self.stopping.told);
-        if !self.stopping.course.is_done(books.is_fenced(), books.outstanding(), untold, self.listeners.len()) {
+        // Asked after each end, of which there are thousands.
+        if !self.stopping.course.has_begun() {
+            return;
+        }
+        let (outstanding, lost) = self.books.count();
+        let untold = lost.saturating_sub(self.stopping.told);
+        if !self.stopping.course.is_done(self.books.is_fenced(), outstanding, untold, self.listeners.len()) {
             return;
         }
         self.workers.dismiss();
@@ -128,7 +132,7 @@ impl Supervisor {
         }
         self.stopping.course.acknowledge();
         let ledger = Arc::new(self.books.ledger());
-        self.tell(Progress::Stopped(ledger.clone()));
+        self.tell(|| Progress::Stopped(ledger.clone()));
         // The last subscriber's stream ends, and with the sender all that was kept for them.
         self.progress = None;
         self.stopping.ledger.send_replace(Some(ledger));

@@ -9,12 +9,13 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    sync::{Notify, OwnedSemaphorePermit},
     time::Instant,
 };
 
 use super::{
     entry::{Entry, RollEntry},
+    inbox::{Inbox, Outbox},
     register::{Fence, Refusal, Register},
 };
 use crate::{
@@ -25,8 +26,8 @@ use crate::{
 /// What happened, for the supervisor to pass on. The books are already written when it is sent.
 #[derive(Debug)]
 pub(crate) enum News {
-    Connected { id: ConnectionId, peer: Peer },
-    Lost(Lost),
+    Connected(Arc<Entry>),
+    Lost(Arc<Lost>),
     ListenerEnded(u64),
     ListenerStuck(String),
     WorkerEnded,
@@ -44,20 +45,20 @@ pub struct Books {
 struct Shared {
     register: Mutex<Register<Arc<Entry>>>,
     stop_began: Mutex<Option<Instant>>,
-    news: mpsc::UnboundedSender<News>,
+    news: Outbox,
     room: Notify,
 }
 
 impl Books {
-    pub(crate) fn new(limit: usize) -> (Self, mpsc::UnboundedReceiver<News>) {
-        let (news, receiver) = mpsc::unbounded_channel();
+    pub(crate) fn new(limit: usize) -> (Self, Inbox) {
+        let (news, inbox) = Inbox::new();
         let shared = Shared {
             register: Mutex::new(Register::new(limit)),
             stop_began: Mutex::default(),
             news,
             room: Notify::new(),
         };
-        (Books { shared: Arc::new(shared) }, receiver)
+        (Books { shared: Arc::new(shared) }, inbox)
     }
 
     fn register(&self) -> MutexGuard<'_, Register<Arc<Entry>>> {
@@ -79,12 +80,12 @@ impl Books {
         Ok(Ticket { books: self.clone(), entry, load: None, _seat: None })
     }
 
-    pub(crate) fn connected(&self, entry: &Entry) {
+    pub(crate) fn connected(&self, entry: &Arc<Entry>) {
         self.register().connected();
-        self.tell(News::Connected { id: entry.id, peer: entry.peer() });
+        self.tell(News::Connected(entry.clone()));
     }
 
-    fn end(&self, lost: Lost) {
+    fn end(&self, lost: Arc<Lost>) {
         let first = self.register().end(&lost);
         if first {
             self.shared.room.notify_waiters();
@@ -93,8 +94,7 @@ impl Books {
     }
 
     pub(crate) fn tell(&self, news: News) {
-        // The supervisor may be gone; what counts is in the register.
-        let _ = self.shared.news.send(news);
+        self.shared.news.tell(news);
     }
 
     pub(crate) fn begin_stop(&self) {
@@ -136,9 +136,10 @@ impl Books {
         self.register().outstanding()
     }
 
-    /// Connections that have ended.
-    pub(crate) fn lost(&self) -> u64 {
-        self.register().lost()
+    /// How many are outstanding, and how many have ended.
+    pub(crate) fn count(&self) -> (usize, u64) {
+        let register = self.register();
+        (register.outstanding(), register.lost())
     }
 
     pub(crate) fn find(&self, id: ConnectionId) -> Option<Arc<Entry>> {
@@ -160,7 +161,7 @@ impl Books {
     pub(crate) fn write_off(&self) -> usize {
         let alive = self.alive();
         for entry in &alive {
-            self.end(entry.lost_without_account());
+            self.end(Arc::new(entry.lost_without_account()));
         }
         alive.len()
     }
@@ -224,7 +225,7 @@ impl Drop for Ticket {
         if let Some(load) = &self.load {
             load.fetch_sub(1, Relaxed);
         }
-        let lost = self.entry.lost().cloned().unwrap_or_else(|| self.entry.lost_without_account());
+        let lost = self.entry.lost().cloned().unwrap_or_else(|| Arc::new(self.entry.lost_without_account()));
         self.books.end(lost);
     }
 }

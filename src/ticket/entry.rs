@@ -133,8 +133,8 @@ pub(crate) struct Entry {
     owner: Mutex<Option<Arc<dyn Liveness>>>,
     /// The message of a panic that took the actor.
     panic: OnceLock<String>,
-    /// What the connection said of its own end; told by the ticket.
-    lost: OnceLock<Lost>,
+    /// What the connection said of its own end; told by the ticket. Shared by all who tell it, and no room is kept for it before.
+    lost: OnceLock<Arc<Lost>>,
 }
 
 /// A lock that a panic elsewhere has poisoned still guards plain data: nothing is half-written, as every critical section here is a plain store.
@@ -311,12 +311,12 @@ impl Entry {
     }
 
     /// The connection's own account of its end; the first one stands.
-    pub(crate) fn leave(&self, lost: Lost) {
+    pub(crate) fn leave(&self, lost: Arc<Lost>) {
         let _ = self.lost.set(lost);
     }
 
     /// How it ended, once it has.
-    pub(crate) fn lost(&self) -> Option<&Lost> {
+    pub(crate) fn lost(&self) -> Option<&Arc<Lost>> {
         self.lost.get()
     }
 
