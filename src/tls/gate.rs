@@ -8,23 +8,38 @@
 //! - **Our FIN is held back.** `tokio_openssl` shuts the socket down in the same call that sends close_notify; the gate lets that through only once it is [opened](Gate::open).
 //! - **The socket's error is kept.** The library may wrap it, or report an older error in its place; a reset is told by what the socket itself said.
 //! - **What was read before there was TLS** is given to the library first: see [`StartTls`](crate::StartTls).
+//! - **A burst is read at once.** The library asks for a record at a time. While there is always more than that, the socket is read by four records: a receive call costs an acknowledgement, and the
+//!   copy costs less.
 //! - **A flush is never pending**, because the library would take that for a failure (its BIO sets no retry flag on a flush).
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Socket, StreamFailure};
+use super::{Socket, StreamFailure, stream::read_into};
+
+/// Four records, as they are on the wire.
+const BURST: usize = 4 * (16 * 1024 + 256);
+
+thread_local! {
+    /// What bursts are read into. Lent by the thread, and its memory is used again when the library has had all of one: a connection holds what is left of its own, and nothing when it is idle (law 8).
+    static LENT: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
 
 pub(crate) struct Gate {
     socket: Socket,
-    /// What was read from the socket before there was TLS, and belongs to it.
-    already_read: Bytes,
+    /// What was read from the socket and the library has not asked for yet.
+    ahead: Bytes,
+    /// Whether more may be read than the library asks for.
+    reads_ahead: bool,
+    /// The last read from the socket filled all the room that the library had.
+    in_burst: bool,
     /// Whether a shutdown of the write side goes through.
     open: bool,
     fin_seen: bool,
@@ -35,20 +50,26 @@ pub(crate) struct Gate {
     in_vain: bool,
     /// A socket that is not TCP may hold back what was written until it is flushed.
     unflushed: bool,
+    /// What the library writes is followed by more at once.
+    more: bool,
     error: Option<StreamFailure>,
 }
 
 impl Gate {
-    pub(crate) fn new(socket: Socket, already_read: Bytes) -> Gate {
+    /// `already_read`: what was read from the socket before there was TLS, and belongs to it.
+    pub(crate) fn new(socket: Socket, already_read: Bytes, reads_ahead: bool) -> Gate {
         Gate {
             socket,
-            already_read,
+            ahead: already_read,
+            reads_ahead,
+            in_burst: false,
             open: false,
             fin_seen: false,
             hid_fin: false,
             holds: true,
             in_vain: false,
             unflushed: false,
+            more: false,
             error: None,
         }
     }
@@ -69,7 +90,7 @@ impl Gate {
 
     /// Ready when it makes sense to ask the library for more.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.holds || self.fin_seen || !self.already_read.is_empty() {
+        if self.holds || self.fin_seen || !self.ahead.is_empty() {
             Poll::Ready(())
         } else {
             self.socket.poll_readable(cx)
@@ -86,6 +107,12 @@ impl Gate {
     pub(crate) fn begin(&mut self) {
         self.hid_fin = false;
         self.in_vain = false;
+        self.more = false;
+    }
+
+    /// What the library is called for is a record, and the next one follows at once.
+    pub(crate) fn more_follows(&mut self) {
+        self.more = true;
     }
 
     /// What the socket failed with, if it did.
@@ -122,7 +149,12 @@ impl Gate {
     /// The socket, and what was read from it before and has not been asked for. What is left here is not to be used.
     pub(crate) fn take_socket(&mut self) -> (Socket, Bytes) {
         let socket = std::mem::replace(&mut self.socket, Socket::boxed(tokio::io::empty()));
-        (socket, std::mem::take(&mut self.already_read))
+        (socket, std::mem::take(&mut self.ahead))
+    }
+
+    #[cfg(test)]
+    pub(super) fn ahead(&self) -> usize {
+        self.ahead.len()
     }
 
     #[cfg(test)]
@@ -133,6 +165,22 @@ impl Gate {
     fn remember(&mut self, error: &io::Error) {
         // The first error is the cause; what the socket says afterwards follows from it.
         self.error.get_or_insert_with(|| StreamFailure::of_socket(error));
+    }
+
+    /// Reads as much as a burst brings, and gives what there is room for.
+    fn poll_burst(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut burst = LENT.take();
+        burst.reserve(BURST);
+        let read = read_into(&mut burst, |room| Pin::new(&mut self.socket).poll_read(cx, room));
+        self.ahead = burst.split().freeze();
+        LENT.set(burst);
+        self.give_ahead(buf);
+        read
+    }
+
+    fn give_ahead(&mut self, buf: &mut ReadBuf<'_>) {
+        let n = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead.split_to(n));
     }
 
     /// The BIO takes two kinds of error for "try again later", without a waker: they must not reach it, or the connection would hang.
@@ -148,9 +196,8 @@ impl Gate {
 impl AsyncRead for Gate {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.in_vain = true;
-        if !self.already_read.is_empty() {
-            let n = self.already_read.len().min(buf.remaining());
-            buf.put_slice(&self.already_read.split_to(n));
+        if !self.ahead.is_empty() {
+            self.give_ahead(buf);
             (self.holds, self.in_vain) = (true, false);
             return Poll::Ready(Ok(()));
         }
@@ -160,7 +207,11 @@ impl AsyncRead for Gate {
         }
         let before = buf.filled().len();
         loop {
-            match ready!(Pin::new(&mut self.socket).poll_read(cx, buf)) {
+            let read = match self.in_burst {
+                true => self.poll_burst(cx, buf),
+                false => Pin::new(&mut self.socket).poll_read(cx, buf),
+            };
+            match ready!(read) {
                 Ok(()) if buf.filled().len() == before && buf.remaining() > 0 => {
                     self.fin_seen = true;
                     self.hid_fin = true;
@@ -168,6 +219,7 @@ impl AsyncRead for Gate {
                 }
                 Ok(()) => {
                     (self.holds, self.in_vain) = (true, false);
+                    self.in_burst = self.reads_ahead && buf.remaining() == 0;
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -181,7 +233,8 @@ impl AsyncWrite for Gate {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.in_vain = false;
         loop {
-            match ready!(Pin::new(&mut self.socket).poll_write(cx, buf)) {
+            let more = self.more;
+            match ready!(self.socket.poll_write_part(cx, buf, more)) {
                 // A write of nothing would be taken for an end of file by the library, which tells no reason.
                 Ok(0) if !buf.is_empty() => {
                     let error = io::Error::new(io::ErrorKind::WriteZero, "the socket takes no more bytes");

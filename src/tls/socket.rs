@@ -1,5 +1,7 @@
 //! What a connection runs over.
 
+#[cfg(target_os = "linux")]
+use std::task::ready;
 use std::{
     fmt, io,
     net::SocketAddr,
@@ -7,6 +9,10 @@ use std::{
     task::{Context, Poll},
 };
 
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
@@ -105,6 +111,21 @@ impl Socket {
         }
     }
 
+    /// Writes; where `more` follows at once, the system is told so: it need not make a packet of the end of each record, nor wake the peer for each.
+    pub(super) fn poll_write_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        #[cfg(target_os = "linux")]
+        if let (true, Socket::Tcp(tcp)) = (more, &*self) {
+            return poll_send_more(tcp, cx, bytes);
+        }
+        let _ = more;
+        Pin::new(self).poll_write(cx, bytes)
+    }
+
     fn io(&mut self) -> Pin<&mut dyn Duplex> {
         match self {
             Socket::Tcp(tcp) => Pin::new(tcp),
@@ -112,6 +133,31 @@ impl Socket {
             #[cfg(unix)]
             Socket::Unix(unix) => Pin::new(unix),
             Socket::Boxed(io) => Pin::new(io.as_mut()),
+        }
+    }
+}
+
+/// What it holds back goes with what is sent next, when the socket is full, and at the latest with the next acknowledgement: TCP_NODELAY is about `send` without this flag (tcp(7), send(2)).
+#[cfg(target_os = "linux")]
+fn poll_send_more(tcp: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// `MSG_MORE`, and `MSG_NOSIGNAL` as the standard library has it. The same on every architecture: include/linux/socket.h.
+    const MORE: std::ffi::c_int = 0x8000 | 0x4000;
+    loop {
+        ready!(tcp.poll_write_ready(cx))?;
+        let mut part = None;
+        let sent = tcp.try_io(Interest::WRITABLE, || {
+            let n = SockRef::from(tcp).send_with_flags(bytes, MORE)?;
+            if n < bytes.len() {
+                // Then the socket is full, as tokio itself takes it: said here, it spares a call that would only say so.
+                part = Some(n);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(n)
+        });
+        match (sent, part) {
+            (_, Some(n)) => return Poll::Ready(Ok(n)),
+            (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (sent, None) => return Poll::Ready(sent),
         }
     }
 }

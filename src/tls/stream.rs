@@ -61,7 +61,7 @@ pub(crate) struct TlsStream {
 }
 
 /// What one record holds.
-const RECORD: usize = 16 * 1024;
+pub(super) const RECORD: usize = 16 * 1024;
 
 impl TlsStream {
     /// Appends to `buf` as much as one record holds and the spare capacity takes; the caller reserves. Data may be left inside the library, about which no waker tells: after
@@ -106,7 +106,7 @@ impl TlsStream {
         }
     }
 
-    /// Writes at most one record (16 KB) and answers how much that was.
+    /// Writes at most one record (16 KB) and answers how much that was. Whoever gives more than that gives the rest at once, until it is pending: the system is told that it comes.
     ///
     /// After `Pending` the next call must present *at least the same bytes* again, first; they may have moved, and more may follow. One out-buffer that only shrinks by what was answered
     /// gives exactly that. A write that is given up half way leaves nothing to do but to drop the connection.
@@ -119,8 +119,13 @@ impl TlsStream {
             return Poll::Ready(Err(StreamFailure::Tls("nothing can be written after close_notify".to_owned())));
         }
         // No more than a record, and the one under way alone: the library would begin the next in the same call, and not tell of the first until that one is out too.
-        let bytes = &bytes[..self.write_pending.unwrap_or(RECORD).min(bytes.len())];
+        let record = self.write_pending.unwrap_or(RECORD).min(bytes.len());
+        let more = bytes.len() > record;
+        let bytes = &bytes[..record];
         self.begin();
+        if more {
+            self.tls.get_mut().more_follows();
+        }
         match Pin::new(&mut self.tls).poll_write(cx, bytes) {
             Poll::Ready(Ok(n)) => {
                 self.write_pending = None;
@@ -273,6 +278,11 @@ impl TlsStream {
     /// Whether it may hold buffers of the library's.
     pub(crate) fn may_hold_buffers(&self) -> bool {
         self.called
+    }
+
+    /// How much the gate holds of what was read from the socket.
+    pub(super) fn read_ahead(&self) -> usize {
+        self.tls.get_ref().ahead()
     }
 
     pub(super) fn replace_socket_for_test(&mut self, socket: Socket) -> Socket {

@@ -53,7 +53,7 @@ impl Beginning {
 
     /// Gives it its socket. `already_read`: what was read from that before, which the handshake is to read first.
     pub(crate) fn over(self, socket: Socket, already_read: Bytes) -> Result<TlsStream, TlsConfigError> {
-        let gate = Gate::new(socket, already_read);
+        let gate = Gate::new(socket, already_read, self.reads_ahead);
         let tls = SslStream::new(self.ssl, gate).map_err(TlsConfigError::library("prepare a TLS connection"))?;
         Ok(TlsStream {
             tls,

@@ -1,18 +1,12 @@
 //! Reading into the spare room of a buffer.
 
-use std::task::Poll;
-
 use bytes::BytesMut;
 use tokio::io::ReadBuf;
 
-use super::{RECORD, ReadEvent};
-use crate::tls::StreamFailure;
+use super::RECORD;
 
 /// Lets `fill` append to `buf`, whose spare capacity is made to be not none: into no room at all nothing is read, which would look like an end.
-pub(in crate::tls) fn read_into(
-    buf: &mut BytesMut,
-    fill: impl FnOnce(&mut ReadBuf<'_>) -> Poll<Result<ReadEvent, StreamFailure>>,
-) -> Poll<Result<ReadEvent, StreamFailure>> {
+pub(in crate::tls) fn read_into<R>(buf: &mut BytesMut, fill: impl FnOnce(&mut ReadBuf<'_>) -> R) -> R {
     if buf.len() == buf.capacity() {
         buf.reserve(RECORD);
     }

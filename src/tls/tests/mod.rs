@@ -1,5 +1,6 @@
 //! Two peers, one scene, then what both of them saw. No test sleeps.
 
+mod bulk;
 mod close;
 mod config;
 mod handshake;
