@@ -29,6 +29,9 @@ use crate::{
 /// What one TLS record holds; where there is no TLS, as good a size as any.
 const RECORD: usize = 16 * 1024;
 
+/// What one read brings at most of what comes in records. A long body is given to its reader in pieces of this size: each costs the connection and the reader a poll.
+const AT_ONCE: usize = 64 * 1024;
+
 /// The end of a loan that the library holds.
 #[derive(Clone, Default)]
 pub(crate) struct Lent(Arc<Mutex<Slot>>);
@@ -170,6 +173,19 @@ fn closing() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the connection is closing")
 }
 
+impl Stream {
+    /// Behind a full record there is most often another: appends what has come, and says how much. An end or a failure of TLS is said again by the next read; a bare socket gives all at once, and says neither twice.
+    fn fill_more(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> usize {
+        let mut more = 0;
+        while matches!(self, Stream::Tls(_)) && more + RECORD < AT_ONCE && buf.remaining() >= RECORD {
+            let Poll::Ready(()) = self.poll_readable(cx) else { break };
+            let Poll::Ready(Ok(ReadEvent::Data(n))) = self.poll_fill(cx, buf) else { break };
+            more += n;
+        }
+        more
+    }
+}
+
 impl AsyncRead for Lent {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if buf.remaining() == 0 {
@@ -196,7 +212,8 @@ impl AsyncRead for Lent {
         };
         Poll::Ready(match filled {
             Ok(ReadEvent::Data(n)) => {
-                slot.read += n as u64;
+                let more = if n == RECORD { stream.fill_more(cx, buf) } else { 0 };
+                slot.read += (n + more) as u64;
                 Ok(())
             }
             Ok(end @ (ReadEvent::CloseNotify | ReadEvent::PlainFin)) => {
@@ -238,6 +255,29 @@ impl AsyncWrite for Lent {
         })
     }
 
+    /// So that hyper does not copy a body into a buffer of its own first.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// What is large is encrypted from where it lies; what is small goes with what follows, in one record.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = slices.iter().filter(|slice| !slice.is_empty());
+        let first = filled.next().map_or(&[][..], |slice| slice);
+        let Some(second) = filled.next().filter(|_| first.len() < RECORD) else { return self.poll_write(cx, first) };
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut record = Vec::with_capacity(length.min(RECORD));
+        for slice in [first, second].into_iter().chain(filled.map(|slice| &**slice)) {
+            let n = slice.len().min(RECORD - record.len());
+            record.extend_from_slice(&slice[..n]);
+        }
+        self.poll_write(cx, &record)
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let slot = &mut *self.slot();
         let Some(stream) = &mut slot.stream else { return Poll::Ready(Err(closing())) };
@@ -263,5 +303,37 @@ impl Slot {
         let error = io::Error::new(kind, crate::fate::Reason::from(failure.clone()).to_string());
         self.failure.get_or_insert(failure);
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, io::IoSlice};
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::tls::Socket;
+
+    #[tokio::test]
+    async fn what_is_small_goes_with_what_follows_and_what_is_large_as_it_lies() {
+        let (near, mut far) = tokio::io::duplex(100_000);
+        let mut lent = Lent::default();
+        lent.slot().stream = Some(Stream::over(Socket::boxed(near)));
+        let (head, body) = (vec![b'h'; 100], vec![b'b'; 3 * RECORD]);
+        for (slices, length) in [
+            ([&head[..], &body[..]], RECORD),
+            ([&[], &head], 100),
+            ([&head[..50], &head[50..]], 100),
+            ([&body, &head], body.len()),
+            ([&[], &[]], 0),
+        ] {
+            let (all, slices) = (slices.concat(), slices.map(IoSlice::new));
+            let written = poll_fn(|cx| Pin::new(&mut lent).poll_write_vectored(cx, &slices)).await.unwrap();
+            assert_eq!(written, length);
+            let mut read = vec![0; length];
+            far.read_exact(&mut read).await.unwrap();
+            assert!(all.starts_with(&read));
+        }
     }
 }

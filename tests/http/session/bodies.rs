@@ -41,11 +41,13 @@ async fn a_slow_reader_slows_the_peer() {
         seen = now;
     }
     assert!(seen < 512 * CHUNK, "{seen} bytes of {} went to a reader that reads nothing", 1024 * CHUNK);
-    let mut read = 0;
+    let (mut read, mut longest) = (0, 0);
     while let Some(chunk) = response.chunk().await.unwrap() {
         read += chunk.len();
+        longest = longest.max(chunk.len());
     }
     assert_eq!(read, 1024 * CHUNK);
+    assert_eq!(longest, CHUNK, "what waited comes by four records at a time");
     let ledger = scene.exeunt().await;
     assert!(ledger.rows[0].lost.bytes_in as usize > 1024 * CHUNK);
 }
