@@ -94,6 +94,8 @@ impl Drop for Inbox {
         // Dropped after the lock is let go: what is dropped with it may have something to tell.
         let left = self.shared.news().take();
         drop(left);
+        // The books outlive the runtime, and a waker of its would keep it: its reactor, two descriptors.
+        drop(self.shared.reader.take());
     }
 }
 
@@ -155,5 +157,20 @@ mod tests {
         drop(inbox);
         outbox.tell(News::WorkerEnded);
         assert!(outbox.0.news().is_none());
+    }
+
+    /// Law 3: the books outlive the runtime, and keep nothing of it.
+    #[test]
+    fn no_waker_is_kept_when_nobody_reads() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let task = Arc::new(Task);
+        let (_outbox, mut inbox) = Inbox::new();
+        assert!(inbox.poll_next(&mut Context::from_waker(&task.clone().into())).is_pending());
+        assert_eq!(Arc::strong_count(&task), 2);
+        drop(inbox);
+        assert_eq!(Arc::strong_count(&task), 1);
     }
 }
