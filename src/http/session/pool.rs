@@ -46,9 +46,9 @@ struct Host<W> {
     /// The last dial has failed, so that nobody is to wait for another's.
     failing: bool,
     /// Bearing an exchange, and able to bear one more. The last is the next to be taken.
-    roomy: Vec<PlaceId>,
+    roomy: VecDeque<PlaceId>,
     /// The one that fell idle last is the last, and the next to be taken: so those that are too many grow old and go.
-    idle: Vec<PlaceId>,
+    idle: VecDeque<PlaceId>,
     waiters: VecDeque<(WaiterId, W)>,
 }
 
@@ -77,6 +77,17 @@ struct Open<C> {
     lent: usize,
     /// When `lent` fell to nothing the last time.
     idle_since: Instant,
+    /// Where it stands in its host's lists, so that nobody looks through thousands for what is not there.
+    shelf: Shelf,
+}
+
+/// The list of a host that a place is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shelf {
+    /// It can bear no exchange more, or is not sorted in yet.
+    Neither,
+    Roomy,
+    Idle,
 }
 
 /// What a request for a connection comes to.
@@ -169,7 +180,14 @@ impl<C: Clone, W> Pool<C, W> {
     ) {
         let Some(Place { key, state }) = self.places.get_mut(&id) else { return acts.push(Act::Close(connection)) };
         let State::Dialing { most, gone } = *state else { return acts.push(Act::Close(connection)) };
-        *state = State::Open(Open { connection: connection.clone(), retire, most, lent: 0, idle_since: now });
+        *state = State::Open(Open {
+            connection: connection.clone(),
+            retire,
+            most,
+            lent: 0,
+            idle_since: now,
+            shelf: Shelf::Neither,
+        });
         let key = key.clone();
         self.known.learn(&key, most);
         let host = self.host(&key);

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Act, Host, Key, Place, PlaceId, Pool, State, WaiterId};
+use super::{Act, Host, Key, Place, PlaceId, Pool, Shelf, State, WaiterId};
 
 /// Which part of its exchanges a connection may have left when the next one is dialled, so that nobody has to wait for that: an eighth, which is nothing where it bears fewer than eight.
 const AHEAD: usize = 8;
@@ -73,7 +73,7 @@ impl<C: Clone, W> Pool<C, W> {
     pub(super) fn at_hand(&self, key: &Key) -> Option<PlaceId> {
         let host = self.hosts.get(key)?;
         let bears_any = |id: &&PlaceId| matches!(self.places.get(id), Some(Place { state: State::Open(open), .. }) if open.most > 0);
-        host.roomy.last().or_else(|| host.idle.iter().rfind(bears_any)).copied()
+        host.roomy.back().or_else(|| host.idle.iter().rfind(bears_any)).copied()
     }
 
     /// Gives what room this one has to those who wait for its key, and puts it where it belongs.
@@ -91,16 +91,25 @@ impl<C: Clone, W> Pool<C, W> {
 
     /// Puts a place among the idle, the roomy or neither.
     pub(super) fn sort_in(&mut self, id: PlaceId) {
-        let Some(Place { key, state: State::Open(open) }) = self.places.get(&id) else { return };
+        let Some(Place { key, state: State::Open(open) }) = self.places.get_mut(&id) else { return };
         let Some(host) = self.hosts.get_mut(key) else { return };
-        let (is_idle, is_roomy) = (open.lent == 0, open.lent > 0 && open.lent < open.most);
-        for (list, belongs) in [(&mut host.idle, is_idle), (&mut host.roomy, is_roomy)] {
-            // What is looked for is at the end of its list, or near it.
-            match list.iter().rposition(|other| *other == id) {
-                Some(at) if !belongs => drop(list.remove(at)),
-                None if belongs => list.push(id),
-                _ => {}
-            }
+        let belongs = match open.lent {
+            0 => Shelf::Idle,
+            lent if lent < open.most => Shelf::Roomy,
+            _ => Shelf::Neither,
+        };
+        let stood = std::mem::replace(&mut open.shelf, belongs);
+        if stood == belongs {
+            return;
+        }
+        if let Some(list) = host.shelf(stood)
+            // What is taken stands at the end, or near it.
+            && let Some(at) = list.iter().rposition(|other| *other == id)
+        {
+            list.remove(at);
+        }
+        if let Some(list) = host.shelf(belongs) {
+            list.push_back(id);
         }
     }
 
@@ -131,7 +140,7 @@ impl<C: Clone, W> Pool<C, W> {
             Some(State::Open(open)) => Some((open.idle_since, *id)),
             _ => None,
         };
-        let (_, oldest) = self.hosts.values().filter_map(|host| host.idle.first().and_then(since)).min()?;
+        let (_, oldest) = self.hosts.values().filter_map(|host| host.idle.front().and_then(since)).min()?;
         match self.vacate(oldest)? {
             State::Open(open) => Some(open.connection),
             State::Dialing { .. } => None,
@@ -143,8 +152,13 @@ impl<C: Clone, W> Pool<C, W> {
         if let Some(host) = self.hosts.get_mut(&key) {
             host.places -= 1;
             host.dialing -= usize::from(matches!(state, State::Dialing { .. }));
-            host.idle.retain(|idle| *idle != id);
-            host.roomy.retain(|roomy| *roomy != id);
+            if let State::Open(open) = &state
+                && let Some(list) = host.shelf(open.shelf)
+                // What goes has mostly been there longest.
+                && let Some(at) = list.iter().position(|other| *other == id)
+            {
+                list.remove(at);
+            }
         }
         self.tidy(&key);
         Some(state)
@@ -162,8 +176,8 @@ impl<C: Clone, W> Pool<C, W> {
             places: 0,
             dialing: 0,
             failing: false,
-            roomy: Vec::new(),
-            idle: Vec::new(),
+            roomy: VecDeque::new(),
+            idle: VecDeque::new(),
             waiters: VecDeque::new(),
         })
     }
@@ -171,5 +185,15 @@ impl<C: Clone, W> Pool<C, W> {
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+}
+
+impl<W> Host<W> {
+    fn shelf(&mut self, shelf: Shelf) -> Option<&mut VecDeque<PlaceId>> {
+        match shelf {
+            Shelf::Neither => None,
+            Shelf::Roomy => Some(&mut self.roomy),
+            Shelf::Idle => Some(&mut self.idle),
+        }
     }
 }
