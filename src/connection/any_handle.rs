@@ -45,7 +45,7 @@ impl AnyHandle {
 
     /// How it ended, once it has.
     pub fn lost(&self) -> Option<Lost> {
-        self.0.entry().lost().map(|lost| Lost::clone(lost))
+        self.0.entry().lost().cloned()
     }
 
     /// The handle itself, if this is what the connection speaks.

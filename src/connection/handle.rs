@@ -50,7 +50,7 @@ impl<P: Protocol> Handle<P> {
 
     /// How it ended, once it has.
     pub fn lost(&self) -> Option<Lost> {
-        self.entry.lost().map(|lost| Lost::clone(lost))
+        self.entry.lost().cloned()
     }
 
     /// The plain actix address, to make a `Recipient` of, say.
@@ -68,7 +68,7 @@ impl<P: Protocol> Handle<P> {
     {
         let request = self.address.send(message);
         let entry = self.entry.clone();
-        async move { request.await.map_err(|_| Ended { lost: entry.lost().map(|lost| Box::new(Lost::clone(lost))) }) }
+        async move { request.await.map_err(|_| Ended { lost: entry.lost().cloned().map(Box::new) }) }
     }
 
     /// Sends a message and asks for no answer. It is dropped when the connection has ended.

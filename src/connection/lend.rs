@@ -23,14 +23,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{Io, Protocol, link::Link, outbuf::OutBuf, stream::Stream};
 use crate::{
     lifecycle::Phase,
-    tls::{ReadEvent, StreamFailure},
+    tls::{RECORD, ReadEvent, StreamFailure},
 };
 
-/// What one TLS record holds; where there is no TLS, as good a size as any.
-const RECORD: usize = 16 * 1024;
-
 /// What one read brings at most of what comes in records. A long body is given to its reader in pieces of this size: each costs the connection and the reader a poll.
-const AT_ONCE: usize = 64 * 1024;
+const AT_ONCE: usize = 4 * RECORD;
 
 /// The end of a loan that the library holds.
 #[derive(Clone, Default)]
@@ -174,12 +171,21 @@ fn closing() -> io::Error {
 }
 
 impl Stream {
+    /// Reads, if there may be something.
+    fn poll_fill_readable(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<ReadEvent, StreamFailure>> {
+        ready!(self.poll_readable(cx));
+        self.poll_fill(cx, buf)
+    }
+
     /// Behind a full record there is most often another: appends what has come, and says how much. An end or a failure of TLS is said again by the next read; a bare socket gives all at once, and says neither twice.
     fn fill_more(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> usize {
         let mut more = 0;
         while matches!(self, Stream::Tls(_)) && more + RECORD < AT_ONCE && buf.remaining() >= RECORD {
-            let Poll::Ready(()) = self.poll_readable(cx) else { break };
-            let Poll::Ready(Ok(ReadEvent::Data(n))) = self.poll_fill(cx, buf) else { break };
+            let Poll::Ready(Ok(ReadEvent::Data(n))) = self.poll_fill_readable(cx, buf) else { break };
             more += n;
         }
         more
@@ -202,11 +208,7 @@ impl AsyncRead for Lent {
         if slot.dry {
             return Poll::Pending;
         }
-        let filled = match stream.poll_readable(cx) {
-            Poll::Ready(()) => stream.poll_fill(cx, buf),
-            Poll::Pending => Poll::Pending,
-        };
-        let Poll::Ready(filled) = filled else {
+        let Poll::Ready(filled) = stream.poll_fill_readable(cx, buf) else {
             slot.dry = true;
             return Poll::Pending;
         };
@@ -266,12 +268,13 @@ impl AsyncWrite for Lent {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut filled = slices.iter().filter(|slice| !slice.is_empty());
-        let first = filled.next().map_or(&[][..], |slice| slice);
-        let Some(second) = filled.next().filter(|_| first.len() < RECORD) else { return self.poll_write(cx, first) };
+        let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if first.len() >= RECORD.min(length) {
+            return self.poll_write(cx, first);
+        }
         let mut record = Vec::with_capacity(length.min(RECORD));
-        for slice in [first, second].into_iter().chain(filled.map(|slice| &**slice)) {
+        for slice in slices {
             let n = slice.len().min(RECORD - record.len());
             record.extend_from_slice(&slice[..n]);
         }

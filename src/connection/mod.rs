@@ -19,7 +19,7 @@ mod events;
 mod framed;
 mod handle;
 #[cfg(test)]
-mod idle_tests;
+pub(crate) mod idle_tests;
 mod io;
 #[cfg(feature = "http")]
 mod lend;

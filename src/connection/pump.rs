@@ -15,10 +15,11 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::{Close, Connection, EndOfStream, LateData, Protocol, child::panic_message, life::Drain};
-use crate::{fate::Reason, lifecycle::Phase, tls::ReadEvent};
-
-/// What one read may bring at most: a full TLS record.
-const READ_AT_MOST: usize = 16 * 1024;
+use crate::{
+    fate::Reason,
+    lifecycle::Phase,
+    tls::{RECORD, ReadEvent},
+};
 
 /// Turns in one poll, so that one busy peer does not starve its thread: 16 records, a quarter of a megabyte.
 const TURNS: usize = 16;
@@ -61,7 +62,7 @@ impl<P: Protocol> ActorFuture<Connection<P>> for Pump {
 impl<P: Protocol> Connection<P> {
     fn pump(&mut self, context: &mut Context<Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let tidy = self.obey(context);
-        let mut told = false;
+        let mut untold = tidy;
         self.notice_release(context, cx);
         for _ in 0..TURNS {
             let moved = match self.link.life.phase {
@@ -74,7 +75,7 @@ impl<P: Protocol> Connection<P> {
             };
             if !moved && !self.check_deadlines(context, cx) {
                 self.link.entry.set_waiting_for(self.link.waiting_for());
-                if tidy && !std::mem::replace(&mut told, true) && self.link.life.phase == Phase::Open {
+                if std::mem::take(&mut untold) && self.link.life.phase == Phase::Open {
                     let (protocol, mut io) = self.parts(context);
                     protocol.idle(&mut io);
                     // A protocol that moved the bytes itself may leave that to the pump from here on.
@@ -223,7 +224,7 @@ impl<P: Protocol> Connection<P> {
         }
         let lent = self.link.unread.is_empty();
         let mut buffer = if lent { LENT.take() } else { std::mem::take(&mut self.link.unread) };
-        buffer.reserve(READ_AT_MOST);
+        buffer.reserve(RECORD);
         let Some(stream) = &mut self.link.stream else { return false };
         let read = stream.poll_read(cx, &mut buffer);
         if let Poll::Ready(Ok(ReadEvent::Data(n))) = read {

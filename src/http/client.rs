@@ -177,8 +177,7 @@ impl HttpClient {
             return Ok(());
         }
         let _ = io;
-        self.state = State::Speaking(Box::new(http1::Speaking::begin()?));
-        Ok(())
+        self.speak_http1()
     }
 
     /// How many exchanges are under way, as far as they are not answered.

@@ -225,8 +225,7 @@ impl Drop for Ticket {
         if let Some(load) = &self.load {
             load.fetch_sub(1, Relaxed);
         }
-        let lost = self.entry.lost().cloned().unwrap_or_else(|| Arc::new(self.entry.lost_without_account()));
-        self.books.end(lost);
+        self.books.end(self.entry.account());
     }
 }
 

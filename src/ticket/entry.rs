@@ -316,8 +316,13 @@ impl Entry {
     }
 
     /// How it ended, once it has.
-    pub(crate) fn lost(&self) -> Option<&Arc<Lost>> {
-        self.lost.get()
+    pub(crate) fn lost(&self) -> Option<&Lost> {
+        self.lost.get().map(Arc::as_ref)
+    }
+
+    /// What is told of its end: its own account, or one in its place.
+    pub(super) fn account(&self) -> Arc<Lost> {
+        self.lost.get().cloned().unwrap_or_else(|| Arc::new(self.lost_without_account()))
     }
 
     /// The end of one that could not give an account itself: its thread is gone, or does not answer.

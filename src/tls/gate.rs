@@ -22,10 +22,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Socket, StreamFailure, stream::read_into};
+use super::{RECORD, Socket, StreamFailure, stream::read_into};
 
 /// Four records, as they are on the wire.
-const BURST: usize = 4 * (16 * 1024 + 256);
+const BURST: usize = 4 * (RECORD + 256);
 
 thread_local! {
     /// What bursts are read into. Lent by the thread, and its memory is used again when the library has had all of one: a connection holds what is left of its own, and nothing when it is idle (law 8).

@@ -51,4 +51,4 @@ pub(crate) use plain::PlainStream;
 pub use quiet::Quiet;
 pub use server::{ServerTls, ServerTlsBuilder};
 pub use socket::{Duplex, Socket};
-pub(crate) use stream::{Beginning, ReadEvent, TlsStream};
+pub(crate) use stream::{Beginning, RECORD, ReadEvent, TlsStream};

@@ -61,7 +61,7 @@ pub(crate) struct TlsStream {
 }
 
 /// What one record holds.
-pub(super) const RECORD: usize = 16 * 1024;
+pub(crate) const RECORD: usize = 16 * 1024;
 
 impl TlsStream {
     /// Appends to `buf` as much as one record holds and the spare capacity takes; the caller reserves. Data may be left inside the library, about which no waker tells: after

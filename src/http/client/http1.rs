@@ -50,7 +50,7 @@ enum Stage {
 }
 
 impl Speaking {
-    pub(super) fn begin() -> Result<Self, String> {
+    fn begin() -> Result<Self, String> {
         let lent = Lent::default();
         // There is nothing to wait for in it; if there were one day, this would say so.
         let handshake = Builder::new().handshake(TokioIo::new(lent.clone())).now_or_never();
@@ -115,18 +115,18 @@ impl HttpClient {
 
     /// Takes hyper again, which then looks first for what the peer has said in the meantime. Whether it is there.
     pub(super) fn wake_up(&mut self, io: &mut Io<'_, Self>) -> bool {
-        match Speaking::begin() {
-            Ok(speaking) => {
-                self.state = State::Speaking(Box::new(speaking));
-                self.settled = false;
-                io.drive(true);
-                true
-            }
-            Err(words) => {
-                io.fail(ProtocolError::new(words));
-                false
-            }
+        self.settled = false;
+        io.drive(true);
+        let began = self.speak_http1();
+        if let Err(words) = &began {
+            io.fail(ProtocolError::new(words));
         }
+        began.is_ok()
+    }
+
+    pub(super) fn speak_http1(&mut self) -> Result<(), String> {
+        self.state = State::Speaking(Box::new(Speaking::begin()?));
+        Ok(())
     }
 
     /// The waker of what is polled from here on.

@@ -8,30 +8,23 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::{HttpClient, State, Watch};
 use crate::{
-    Abort, Adopt, ClientTls, Connection, Handle, Io, Ledger, Lost, Protocol, ProtocolError, Reason, Role, ServerTls,
-    Socket, Stop, Supervisor,
-    connection::Milestones,
+    Abort, Adopt, Handle, Ledger, Lost, Protocol, Reason, Role, Socket, Stop, Supervisor,
+    connection::{
+        Milestones,
+        idle_tests::{Look, secured, until_idle},
+    },
     http::{Body, Exchange, ExchangeError},
     ticket::Entry,
-    tls::self_signed,
 };
 
-#[derive(Message)]
-#[rtype(result = "bool")]
-struct Rests;
-
-impl Handler<Rests> for Connection<HttpClient> {
-    type Result = bool;
-
-    fn handle(&mut self, _: Rests, context: &mut Context<Self>) -> bool {
-        matches!(self.parts(context).0.state, State::Resting)
-    }
+async fn rests(connection: &Handle<HttpClient>) -> bool {
+    connection.send(Look(|client: &HttpClient, _| matches!(client.state, State::Resting))).await.unwrap()
 }
 
 /// As much as a pool hears of a connection.
@@ -56,11 +49,6 @@ impl Watch for Ears {
     }
 
     fn lost(&self, _: &Lost) {}
-}
-
-/// The supervisor looks once a second, and twice before it calls a connection idle.
-async fn a_while() {
-    tokio::time::sleep(Duration::from_millis(3500)).await;
 }
 
 /// Until nothing can happen by itself any more: the paused clock moves on only when everybody waits.
@@ -94,13 +82,13 @@ impl Scene {
         let mut scene = Scene { supervisor, connection, ears, peer };
         scene.exchange().await;
         assert!(!scene.rests().await, "it was used just now");
-        a_while().await;
+        until_idle().await;
         assert!(scene.rests().await, "an idle connection keeps hyper");
         scene
     }
 
     async fn rests(&self) -> bool {
-        self.connection.send(Rests).await.unwrap()
+        rests(&self.connection).await
     }
 
     /// Its reader is slow, and the pipe small: nobody but hyper may take what waits there.
@@ -151,7 +139,7 @@ async fn it_serves_again_and_rests_again() {
         assert_eq!(scene.ears.idle.load(Relaxed), served, "when it was opened, and after each exchange");
         scene.exchange().await;
         assert!(!scene.rests().await);
-        a_while().await;
+        until_idle().await;
         assert!(scene.rests().await);
     }
     scene.stop().await;
@@ -210,31 +198,13 @@ async fn it_goes_with_its_last_handle() {
     assert!(ledger.rows.is_empty(), "it had gone before the stop: {ledger}");
 }
 
-/// A server at the other end of TLS, which does as it is told.
-struct Told;
-
-impl Protocol for Told {
-    fn data(&mut self, _: &mut Io<'_, Self>, data: &mut bytes::BytesMut) -> Result<(), ProtocolError> {
-        data.clear();
-        Ok(())
-    }
-}
-
 /// Law 5, with TLS: its peer's end without close_notify is no clean one, also where nothing was under way.
 #[actix::test]
 async fn it_tells_a_bare_end() {
     tokio::time::pause();
-    let signed = self_signed(&["localhost"]).unwrap();
-    let client_tls = ClientTls::builder().trust_pem(&signed.ca_pem).build().unwrap();
-    let server_tls = ServerTls::builder().identity_pem(&signed.certificate_pem, &signed.key_pem).build().unwrap();
-    let supervisor = Supervisor::new().start();
-    let (ours, theirs) = tokio::io::duplex(16 * 1024);
-    let client = Adopt::client(Socket::boxed(ours), "localhost", &client_tls, HttpClient::new());
-    let server = Adopt::server(Socket::boxed(theirs), "a client", &server_tls, Told);
-    let (client, server) = tokio::join!(supervisor.send(client), supervisor.send(server));
-    let (client, server) = (client.unwrap().unwrap(), server.unwrap().unwrap());
-    a_while().await;
-    assert!(client.send(Rests).await.unwrap(), "it never bore an exchange, and rests");
+    let (supervisor, client, server) = secured(HttpClient::new()).await;
+    until_idle().await;
+    assert!(rests(&client).await, "it never bore an exchange, and rests");
     server.send(Abort).await.unwrap();
     assert_eq!(lost(&client).await, Reason::Truncated);
     supervisor.send(Stop::new()).await.unwrap();

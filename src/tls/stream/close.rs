@@ -47,7 +47,7 @@ impl TlsStream {
                 self.close_notify_sent = true;
                 if self.end.is_none() {
                     // An idle connection has no buffer for the answer. In a stop, answers come among the ends of other connections, and 17 KB between thousands of small pieces that
-                    // were just freed cost glibc's allocator 15 µs; here they cost one.
+                    // were just freed cost glibc's allocator 15 µs; here they cost two.
                     compat::take_buffers(self.tls.ssl());
                 }
                 self.poll_flush(cx)
