@@ -15,6 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{files::Files, soon};
 
+/// What the library says: AWS-LC has OpenSSL's words in capitals.
+pub fn in_its_words(words: &str) -> String {
+    if cfg!(feature = "aws-lc") { words.to_uppercase().replace(' ', "_") } else { words.to_owned() }
+}
+
 /// What the owner was sent.
 #[derive(Debug)]
 pub enum Saw {
