@@ -6,6 +6,9 @@
 //! | a FIN without close_notify | looks clean to a careless reader | a fatal error that forbids writing | an error |
 //! | choosing the suites of TLS 1.3 | yes | yes | no |
 //! | renegotiation asked for by a TLS 1.2 client | allowed unless forbidden | forbidden | forbidden |
+//! | the same by a server | done | done | an error that ends the connection |
+//! | an alert in the clear in a handshake of TLS 1.3, as OpenSSL's client sends it | taken | taken | an error without the alert's number |
+//! | the tickets of TLS 1.3, by a server | with the handshake | the same; 3.6 by a call for each | with its first bytes |
 //! | roots of the system | the library knows the path | the same, unless it was built from source | found by `openssl-probe` |
 //!
 //! The second row is why the [gate](super::gate) hides the FIN: then all three behave alike.
@@ -141,6 +144,15 @@ pub(crate) fn take_buffers(ssl: &SslRef) {
     let _ = ssl;
 }
 
+/// From here on the library writes alerts alone, and answers to a KeyUpdate: a write buffer that it does not have yet it takes as small as that, and not of 17 KB.
+pub(crate) fn write_little(ssl: &SslRef) {
+    #[cfg(not(feature = "aws-lc"))]
+    openssl_only::write_little(ssl);
+    // AWS-LC's is as long as the record.
+    #[cfg(feature = "aws-lc")]
+    let _ = ssl;
+}
+
 /// What a simulated peer does to its own stream, at a moment that suits nobody. Sent with the next handshake call or write.
 #[cfg(feature = "sim")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +192,7 @@ mod openssl_only {
     // SAFETY: the signatures are those of OpenSSL 1.1.1 to 3.6, with opaque structures as `void`.
     unsafe extern "C" {
         fn SSL_CTX_ctrl(context: *mut c_void, command: c_int, number: c_long, pointer: *mut c_void) -> c_long;
+        fn SSL_ctrl(ssl: *mut c_void, command: c_int, number: c_long, pointer: *mut c_void) -> c_long;
         fn SSL_alloc_buffers(ssl: *mut c_void) -> c_int;
         fn SSL_free_buffers(ssl: *mut c_void) -> c_int;
         fn SSL_get_shutdown(ssl: *const c_void) -> c_int;
@@ -191,6 +204,9 @@ mod openssl_only {
     const SSL_CTRL_CLEAR_MODE: c_int = 78;
     const SSL_MODE_RELEASE_BUFFERS: c_long = 0x10;
     const SSL_RECEIVED_SHUTDOWN: c_int = 2;
+    const SSL_CTRL_SET_MAX_SEND_FRAGMENT: c_int = 52;
+    /// The least that the library takes: a record of so many bytes.
+    const LEAST_FRAGMENT: c_long = 512;
 
     /// `SslRef` is `foreign_types::Opaque`: a reference to it *is* the `SSL *` that it was made from, and its content is an `UnsafeCell`, so that a shared
     /// reference may be written through by the library.
@@ -251,6 +267,13 @@ mod openssl_only {
             // No memory: the read will say so, if there is none then.
             drop(openssl::error::ErrorStack::get());
         }
+    }
+
+    #[allow(unsafe_code)]
+    pub(super) fn write_little(ssl: &SslRef) {
+        // SAFETY: `ssl` is a live `SSL` that no other thread uses: whoever calls holds its stream by `&mut`. This command takes a number and no pointer; a buffer that is there stays as it is, and the next one that the library makes
+        // is as long as what it lets a record be from now on.
+        unsafe { SSL_ctrl(as_ptr(ssl), SSL_CTRL_SET_MAX_SEND_FRAGMENT, LEAST_FRAGMENT, ptr::null_mut()) };
     }
 
     #[cfg(feature = "sim")]

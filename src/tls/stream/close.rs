@@ -42,6 +42,7 @@ impl TlsStream {
                 Poll::Pending => return Poll::Pending,
             }
         }
+        compat::write_little(self.tls.ssl());
         match Pin::new(&mut self.tls).poll_shutdown(cx) {
             Poll::Ready(Ok(())) => {
                 self.close_notify_sent = true;
