@@ -87,7 +87,8 @@ def measure(asked, tls, program):
     facts = machine(tls, program, asked.python, client_core is not None, asked.quick)
     others = dict(one.split("=", 1) for one in asked.other) if tls == "system" else {}
     verdicts, took = [], {}
-    for name in asked.only or (TRIED if asked.tried else TABLES):
+    tried = TRIED if tls == "system" else ["groups"]
+    for name in asked.only or (tried if asked.tried else TABLES):
         say(f"bench: {name}, {report.LIBRARIES[tls]}")
         began = time.monotonic()
         try:

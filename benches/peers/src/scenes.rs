@@ -19,10 +19,10 @@ use crate::{
 pub fn play<C: Client>(setup: &Setup) -> Result<()> {
     match setup.scene.as_str() {
         "keepalive" => single(keepalive::<C>(setup)),
-        "rests" => single(rests::<C>(setup)),
-        "bulk-down" => single(bulk::<C>(setup, false)),
-        "bulk-up" => single(bulk::<C>(setup, true)),
-        "connect" => single(connect::<C>(setup)),
+        "rests" => in_a_task(setup, async |setup| rests::<C>(setup).await),
+        "bulk-down" => in_a_task(setup, async |setup| bulk::<C>(setup, false).await),
+        "bulk-up" => in_a_task(setup, async |setup| bulk::<C>(setup, true).await),
+        "connect" => in_a_task(setup, async |setup| connect::<C>(setup).await),
         "memory" => single(memory::<C>(setup)),
         "close" => single(close::<C>(setup)),
         "ends" => single(ends::<C>(setup, Duration::ZERO)),
@@ -53,6 +53,15 @@ pub fn play<C: Client>(setup: &Setup) -> Result<()> {
 
 fn single(scene: impl Future<Output = Result<()>>) -> Result<()> {
     actix::System::new().block_on(scene)
+}
+
+/// The scene as a task, as an application's work is one, an actor or a handler. tokio asks the reactor once more whenever the future of `block_on` itself is woken: a system call at each answer, for whoever's answers come from another task.
+fn in_a_task(setup: &Setup, scene: impl AsyncFnOnce(&Setup) -> Result<()> + 'static) -> Result<()> {
+    let setup = setup.clone();
+    single(async {
+        let task = tokio::task::spawn_local(async move { scene(&setup).await.map_err(|error| error.to_string()) });
+        Ok(task.await??)
+    })
 }
 
 /// Dials at a time, where that is ours to say.

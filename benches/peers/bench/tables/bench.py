@@ -35,7 +35,7 @@ class Bench:
 
     def rounds(self, full=5, elsewhere=3):
         """So many runs of each; `elsewhere`: on another library than the system's."""
-        return 2 if self.quick else full if self.peers else min(full, elsewhere)
+        return 3 if self.quick else full if self.peers else min(full, elsewhere)
 
     def there(self, *clients):
         """Those of them that this build has, and that belong to this run."""

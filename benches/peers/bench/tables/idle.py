@@ -40,13 +40,12 @@ def close(bench):
     )
     table.notes.append("16,000 are 8,000 in each of two processes on the same core, at the same time.")
 
-    def stop(client, many, processes):
+    def stop(client, column, many, processes):
         def once():
             say(f"  close: {client}, {many:,}")
             bench.server.forget()
             figures = bench.clients.run_together(processes, client, "close", bench.server, connections=many // processes, resume=True)
             account = bench.server.ends()
-            column = "2,000" if processes == 1 else "16,000"
             table.add(client, f"{column}: CPU", sum(one["cpu_us"] for one in figures) / many)
             table.add(client, f"{column}: wall", max(one["wall_us"] for one in figures) / many)
             table.add(client, "clean at the server, %", 100 * account["answer_read"] / account["accepted"])
@@ -57,10 +56,10 @@ def close(bench):
     few, many = bench.size(2_000, 500), bench.size(16_000, 2_000)
     if bench.quick:
         table.notes.append(f"--quick: {few} and {many} in place of 2,000 and 16,000.")
-    alternate(bench.rounds(), [stop(client, few, 1) for client in clients])
+    alternate(bench.rounds(7, 5), [stop(client, "2,000", few, 1) for client in clients])
     # The small ones beside the large ones, for the ratio.
-    pairs = [stop(client, count, processes) for client in clients[:2] for count, processes in ((few, 1), (many, 2))]
-    alternate(bench.rounds(3, elsewhere=1), pairs)
+    sizes = ("beside 16,000", few, 1), ("16,000", many, 2)
+    alternate(bench.rounds(3, 2), [stop(client, *size) for client in clients[:2] for size in sizes])
     return table
 
 

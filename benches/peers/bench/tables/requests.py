@@ -16,32 +16,35 @@ def keepalive(bench):
         bench.rows(LINES | HTTP),
         charted=["64: CPU"],
     )
-    requests = bench.size(30_000, 8_000)
+    def ask(client, column, figure, requests, **options):
+        # Python's take several times as long.
+        requests = requests // 4 if client.startswith("aiohttp") else requests
+        return bench.play(table, client, column, figure, "keepalive", requests=requests, **options)
 
-    def slowly(client):
-        return requests // 4 if client.startswith("aiohttp") else requests
+    def busy(client, column, many, requests):
+        return ask(client, column, "cpu_us", requests, connections=many, busy=many)
 
-    # Those that are compared follow each other.
+    # Short runs, and many: those of a round, which are compared, are then near each other in time.
     alone = {"1: p50 latency": "p50_us", "1: CPU": "cpu_us"}
-    plays = [bench.play(table, client, "1", alone, "keepalive", requests=slowly(client) // 4) for client in table.rows]
-    for many in (64, 512):
-        for client in table.rows:
-            options = {"connections": many, "busy": many, "requests": slowly(client)}
-            plays.append(bench.play(table, client, f"{many}: CPU", "cpu_us", "keepalive", **options))
-    alternate(bench.rounds(), plays)
+    alternate(bench.rounds(), [ask(client, "1", alone, bench.size(7_500, 2_000)) for client in table.rows])
+    alternate(bench.rounds(15, 9), [busy(client, "64: CPU", 64, bench.size(10_000, 5_000)) for client in table.rows])
+    plays = []
+    for client in table.rows:
+        plays.append(busy(client, "512: CPU", 512, bench.size(15_000, 5_000)))
+        if client in ("raw-line", "exeunt-call", "exeunt-http"):
+            # Its neighbour in time, for the ratio.
+            plays.append(busy(client, "beside 512: CPU", 64, bench.size(15_000, 5_000)))
+    alternate(bench.rounds(7, 5), plays)
     # Thousands of handshakes before the first request: fewer runs, and of those alone that have a goal.
     many = bench.size(8_192, 1_024)
-    column = "64 of 8,192: CPU"
     if bench.quick:
         table.notes.append(f"--quick: {many:,} connections in the last column.")
     plays = []
     for client in bench.there("raw-line", "exeunt-call", "exeunt-http"):
-        options = {"connections": many, "busy": 64, "requests": 2 * requests, "resume": True}
-        plays.append(bench.play(table, client, column, "cpu_us", "keepalive", **options))
-        # Its neighbour in time, for the ratio.
-        options = {"connections": 64, "busy": 64, "requests": 2 * requests, "resume": True}
-        plays.append(bench.play(table, client, "beside it, 64: CPU", "cpu_us", "keepalive", **options))
-    alternate(bench.rounds(3, elsewhere=2), plays)
+        for column, connections in (("64 of 8,192: CPU", many), ("beside 8,192: CPU", 64)):
+            options = {"connections": connections, "busy": 64, "resume": True}
+            plays.append(ask(client, column, "cpu_us", bench.size(40_000, 8_000), **options))
+    alternate(bench.rounds(5, 3), plays)
     return table
 
 
@@ -70,7 +73,7 @@ def calls_a_request(bench, client, scene, **options):
 
 def bulk(bench):
     """One long transfer on one connection."""
-    size = bench.size(512, 128) << 20
+    size = bench.size(256, 64) << 20
     rows = {"raw-http": "raw-http", "exeunt-protocol": "raw-http"} | HTTP
     table = Table(
         "bulk",
@@ -86,7 +89,7 @@ def bulk(bench):
         for client in table.rows
         for column, scene in (("download", "bulk-down"), ("upload", "bulk-up"))
     ]
-    alternate(bench.rounds(), plays)
+    alternate(bench.rounds(9, 7), plays)
     return table
 
 
@@ -107,11 +110,11 @@ def connect(bench):
     )
     table.notes.append("hyper-util (with hyper-openssl) always resumes; hyper, awc, reqwest on OpenSSL and aiohttp never do; reqwest on rustls does unless its configuration is taken from it. Nobody but raw and exeunt waits for the server's close_notify.")
     plays = []
-    requests = bench.size(600, 200)
+    requests = bench.size(250, 100)
     for client in table.rows:
         own = RESUMES.get(client)
         for column, resume in (("full handshake", False), ("resumed", True)):
             if own is None or own == resume:
                 plays.append(bench.play(table, client, column, "cpu_us", "connect", requests=requests, resume=resume))
-    alternate(bench.rounds(), plays)
+    alternate(bench.rounds(11, 7), plays)
     return table

@@ -45,6 +45,13 @@ class Table:
         there = self.median(to or self.rows.get(row) or row, to_column or column)
         return here / there if here is not None and there else None
 
+    def by_rounds(self, row, column, to=None, to_column=None):
+        """The median of the rounds' own ratios. The runs of a round are neighbours in time, so a machine whose pace changes has the same one in both, where medians may be of one and of the other."""
+        here, there = (self.cells.get(cell) for cell in ((row, column), (to or self.rows.get(row) or row, to_column or column)))
+        if not here or not there or len(here.samples) != len(there.samples):
+            return None
+        return statistics.median(mine / its for mine, its in zip(here.samples, there.samples))
+
 
 def alternate(rounds, plays):
     """Every play once a round; each round begins with another, so that none always follows the same."""

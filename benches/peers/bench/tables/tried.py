@@ -104,37 +104,51 @@ def buffers(bench):
     return table
 
 
-def allocator(bench):
-    """mimalloc in place of the system's allocator."""
-    others = {"": bench.clients} | {
+def builds(bench, prefix, table, clients, scenes, rounds):
+    """The same by programs of other builds. `scenes`: for each column its figure, the scene, its options, and how often it is run at most."""
+    there = {"": bench.clients} | {
         f", {name}": Clients(program, bench.clients.python, bench.clients.core, bench.clients.every_core)
         for name, program in bench.others.items()
-        if name.startswith("mimalloc")
+        if name.startswith(prefix)
     }
-    rows = {f"{client}{name}": client for client in ("raw-line", "exeunt-call", "exeunt-http", "exeunt-get") for name in others}
-    columns = ["64: CPU, µs", "full handshake: CPU, µs", "idle, KB"]
-    table = Table("allocator", "mimalloc as the client's allocator", "of CPU a request or connection; KB of RSS", columns, rows, charted=[])
-    scenes = [
-        ("cpu_us", "keepalive", {"requests": bench.size(30_000, 8_000)} | BUSY),
-        ("cpu_us", "connect", {"requests": bench.size(500, 100)}),
-        ("kb", "memory", {"connections": bench.size(2_000, 500)}),
-    ]
-    plays = {column: [] for column in columns}
-    for column, (figure, scene, options) in zip(columns, scenes):
-        for client in dict.fromkeys(rows.values()):
-            for name, clients in others.items():
+    table.rows = {f"{client}{name}": client for client in clients for name in there}
+    table.columns = list(scenes)
+    for column, (figure, scene, options, most) in scenes.items():
+        plays = []
+        for client in clients:
+            for name, program in there.items():
 
-                def once(row=client + name, client=client, clients=clients, column=column, figure=figure, scene=scene, options=options):
-                    say(f"  allocator: {row}, {column}")
+                def once(row=client + name, client=client, program=program, column=column, figure=figure, scene=scene, options=options):
+                    say(f"  {table.name}: {row}, {column}")
                     bench.server.forget()
-                    table.add(row, column, clients.run(client, scene, bench.server, **options)[figure])
+                    table.add(row, column, program.run(client, scene, bench.server, **options)[figure])
 
-                plays[column].append(once)
-    alternate(bench.rounds(3), plays[columns[0]] + plays[columns[1]])
-    alternate(1, plays[columns[2]])
-    if len(others) == 1:
-        table.notes.append("There was no build with mimalloc.")
+                plays.append(once)
+        alternate(min(most, bench.rounds(rounds)), plays)
+    if len(there) == 1:
+        table.notes.append(f"There was no build with {prefix}.")
     return table
+
+
+def allocator(bench):
+    """mimalloc in place of the system's allocator."""
+    table = Table("allocator", "mimalloc as the client's allocator", "of CPU a request or connection; KB of RSS", [], {}, charted=[])
+    scenes = {
+        "64: CPU, µs": ("cpu_us", "keepalive", {"requests": bench.size(10_000, 5_000)} | BUSY, 9),
+        "full handshake: CPU, µs": ("cpu_us", "connect", {"requests": bench.size(250, 100)}, 9),
+        "idle, KB": ("kb", "memory", {"connections": bench.size(2_000, 500)}, 1),
+    }
+    return builds(bench, "mimalloc", table, ("raw-line", "exeunt-call", "exeunt-http", "exeunt-get"), scenes, 9)
+
+
+def lto(bench):
+    """What an application's own build brings: `lto = "fat"`, `codegen-units = 1`."""
+    table = Table("lto", "The whole program optimized at once", "of CPU a request or connection", [], {}, charted=[])
+    scenes = {
+        "64: CPU, µs": ("cpu_us", "keepalive", {"requests": bench.size(10_000, 5_000)} | BUSY, 15),
+        "resumed: CPU, µs": ("cpu_us", "connect", {"requests": bench.size(250, 100), "resume": True}, 9),
+    }
+    return builds(bench, "lto", table, ("raw-line", "exeunt-call", "raw-http", "hyper-tuned", "exeunt-http"), scenes, 15)
 
 
 def quickack(bench):
