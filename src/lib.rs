@@ -72,7 +72,7 @@
 //! | `websocket` | no | `http`, and the module `http::websocket`: WebSocket as client and server |
 //! | `sim` | no | the module `sim`: seeded simulation of your own actors on a paused clock, for tests; needs OpenSSL 3.0 or AWS-LC |
 //! | `vendored` | no | builds OpenSSL from source |
-//! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang |
+//! | `aws-lc` | no | AWS-LC in OpenSSL's place; the build needs cmake and libclang. Reasons are in its words. It chooses no suites of TLS 1.3, ends a connection whose server renegotiates, does not understand an alert that OpenSSL's client sends in the clear, and as a server sends the tickets of TLS 1.3 with its first bytes |
 #![deny(unsafe_code)]
 
 // In the order in which to read them: each imports only from those above it.
