@@ -8,7 +8,10 @@ use http::{
     header::{ACCEPT, USER_AGENT},
 };
 
-use super::{Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, shared::Shared, via::Ways};
+use super::{
+    Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, defaults::Defaults, shared::Shared,
+    via::Ways,
+};
 #[cfg(feature = "http2")]
 use crate::http::Http2Options;
 use crate::{
@@ -22,7 +25,9 @@ use crate::{
 /// Builds a [`Session`].
 #[must_use = "a builder does nothing until `start`"]
 pub struct SessionBuilder {
+    /// Without the headers.
     config: Config,
+    headers: HeaderMap,
     /// The first thing that was wrong with what was given.
     wrong: Option<Error>,
 }
@@ -35,7 +40,7 @@ impl Default for SessionBuilder {
         SessionBuilder {
             config: Config {
                 base: None,
-                headers,
+                defaults: Defaults::new(HeaderMap::new()),
                 tls: None,
                 resolver: None,
                 ways: Ways::default(),
@@ -54,6 +59,7 @@ impl Default for SessionBuilder {
                 #[cfg(feature = "cookies")]
                 cookies: None,
             },
+            headers,
             wrong: None,
         }
     }
@@ -77,7 +83,7 @@ impl SessionBuilder {
     ) -> Self {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => {
-                self.config.headers.insert(name, value);
+                self.headers.insert(name, value);
             }
             (Err(error), _) => self.complain(format!("a header's name: {error}")),
             (_, Err(error)) => self.complain(format!("a header's value: {error}")),
@@ -87,7 +93,7 @@ impl SessionBuilder {
 
     /// Sends none of the default headers that [`header`](SessionBuilder::header) speaks of.
     pub fn no_default_headers(mut self) -> Self {
-        self.config.headers.clear();
+        self.headers.clear();
         self
     }
 
@@ -244,8 +250,9 @@ impl SessionBuilder {
         if self.config.decode
             && let Some(offer) = crate::http::accept_encoding()
         {
-            self.config.headers.entry(http::header::ACCEPT_ENCODING).or_insert(offer);
+            self.headers.entry(http::header::ACCEPT_ENCODING).or_insert(offer);
         }
+        self.config.defaults = Defaults::new(self.headers);
         let shared = Shared::new(self.config, supervisor.clone());
         let actor = SessionActor::new(shared.clone()).start();
         shared.set_actor(&actor);

@@ -8,7 +8,7 @@ use std::pin::pin;
 
 use http::{
     HeaderMap, Method, Request, Response as HttpResponse, Uri,
-    header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, RANGE, UPGRADE},
+    header::{CONTENT_LENGTH, HOST, RANGE, UPGRADE},
     uri::PathAndQuery,
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -105,7 +105,7 @@ impl<'a> Way<'a> {
         let shared = &session.0.shared;
         // A part of what is compressed could not be decoded.
         let decodes = settings.decode.unwrap_or(shared.config.decode) && !headers.contains_key(RANGE);
-        if headers.contains_key(UPGRADE) || shared.config.headers.contains_key(UPGRADE) {
+        if shared.config.defaults.leave_http || headers.contains_key(UPGRADE) {
             settings.leaves_http = true;
         }
         let timeouts = settings.timeouts(&shared.config.timeouts);
@@ -255,22 +255,31 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Adds to headers what the session adds to every request where it is not there.
-    fn add_defaults(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.shared().config.headers {
-            if !headers.contains_key(name) && (self.decodes || name != ACCEPT_ENCODING) {
-                headers.insert(name, value.clone());
-            }
+    /// Takes the session's headers for the request's own. Mostly there are none of its own, and each attempt has a clone of the session's.
+    fn complete(&mut self) {
+        if !std::mem::replace(&mut self.is_complete, true) {
+            self.shared().config.defaults.add_to(&mut self.headers, self.decodes);
         }
     }
 
-    /// Takes the session's headers for the request's own. Mostly they are added to each attempt alone, for a map that is empty is cloned for nothing.
-    fn complete(&mut self) {
-        if !std::mem::replace(&mut self.is_complete, true) {
-            let mut headers = std::mem::take(&mut self.headers);
-            self.add_defaults(&mut headers);
-            self.headers = headers;
+    /// The headers of an attempt, but for what is known of cookies and credentials.
+    fn headers_now(&self) -> HeaderMap {
+        let defaults = &self.shared().config.defaults;
+        if self.headers.is_empty() && !self.is_complete {
+            return defaults.alone(self.decodes, self.key.host_header());
         }
+        let mut headers = self.headers.clone();
+        if !self.is_complete {
+            defaults.add_to(&mut headers, self.decodes);
+        }
+        if !headers.contains_key(HOST)
+            && let Some(host) = self.key.host_header()
+        {
+            headers.insert(HOST, host.clone());
+        }
+        // As the defaults have none.
+        headers.remove(CONTENT_LENGTH);
+        headers
     }
 
     /// The request as it goes over the wire.
@@ -287,10 +296,7 @@ impl<'a> Way<'a> {
         let mut request = Box::new(Request::new(body));
         *request.method_mut() = self.method.clone();
         let path = self.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-        *request.headers_mut() = self.headers.clone();
-        if !self.is_complete {
-            self.add_defaults(request.headers_mut());
-        }
+        *request.headers_mut() = self.headers_now();
         *request.uri_mut() = match self.key.forwarding_proxy() {
             None => path.into(),
             Some(proxy) => {
@@ -304,13 +310,6 @@ impl<'a> Way<'a> {
         };
         #[cfg(any(feature = "cookies", feature = "digest"))]
         self.add_known(&mut request);
-        if !request.headers().contains_key(HOST)
-            && let Some(host) = self.key.host_header()
-        {
-            request.headers_mut().insert(HOST, host.clone());
-        }
-        // What hyper says of the length is the body's own, and wrong lengths are how requests are smuggled.
-        request.headers_mut().remove(CONTENT_LENGTH);
         Ok(request)
     }
 

@@ -16,6 +16,7 @@ mod asked;
 mod attempt;
 mod builder;
 mod config;
+mod defaults;
 #[cfg(feature = "digest")]
 mod digest;
 mod fetch;
