@@ -283,6 +283,9 @@ impl Link {
 
     /// Answers the writes that were too many. One that nobody awaits would leave a hole in the stream, so it ends the connection.
     pub(super) fn answer_overruns(&mut self) {
+        if self.overruns.is_empty() {
+            return;
+        }
         for reply in std::mem::take(&mut self.overruns) {
             if reply.is_awaited() {
                 reply.send(Err(WriteError::Overrun));

@@ -105,6 +105,12 @@ impl<T> Reply<T> {
         }
     }
 
+    /// As [`poll_given_up`](Reply::poll_given_up), but nobody is woken when it happens.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(OneshotSender::is_closed)
+    }
+
     /// Whether the message was sent so that an answer was asked for, given up or not. Not to be asked in the handler itself, either.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -14,6 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom the sleep wakes, as it is set now.
+    wakes: Option<Waker>,
 }
 
 impl Timer {
@@ -30,16 +32,85 @@ impl Timer {
             };
             if let Some(nearer) = deadline.filter(|deadline| *deadline < sleep.deadline()) {
                 sleep.as_mut().reset(nearer);
+                self.wakes = None;
+            }
+            // To poll it again would only say the same to the same: three times as much work as to look.
+            if !sleep.is_elapsed() && self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return false;
             }
             match sleep.as_mut().poll(cx) {
-                Poll::Pending => return false,
+                Poll::Pending => {
+                    self.wakes = Some(cx.waker().clone());
+                    return false;
+                }
                 Poll::Ready(()) => {
-                    self.sleep = None;
+                    (self.sleep, self.wakes) = (None, None);
                     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                         return true;
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
+        task::Wake,
+        time::Duration,
+    };
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn task() -> (Arc<Woken>, Waker) {
+        let woken = Arc::<Woken>::default();
+        (woken.clone(), woken.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asked_last_is_woken() {
+        let ((early, first), (late, last)) = (task(), task());
+        let mut timer = Timer::default();
+        let deadline = Some(Instant::now() + Duration::from_secs(1));
+        for waker in [&first, &first, &last, &last] {
+            assert!(!timer.poll(&mut Context::from_waker(waker), deadline));
+        }
+        advance(Duration::from_secs(2)).await;
+        assert_eq!((early.0.load(Relaxed), late.0.load(Relaxed)), (0, 1));
+        assert!(timer.poll(&mut Context::from_waker(&last), deadline));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nearer_deadline_wakes_sooner_and_a_later_one_is_waited_for() {
+        let (woken, waker) = task();
+        let cx = &mut Context::from_waker(&waker);
+        let mut timer = Timer::default();
+        let after = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
+        let (near, far, farther) = (after(1), after(10), after(20));
+        assert!(!timer.poll(cx, far) && !timer.poll(cx, near));
+        advance(Duration::from_secs(2)).await;
+        assert_eq!(woken.0.load(Relaxed), 1);
+        assert!(!timer.poll(cx, farther), "it has moved in the meantime");
+        advance(Duration::from_secs(10)).await;
+        assert!(!timer.poll(cx, farther), "and is set to where it is now");
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(woken.0.load(Relaxed), 2);
+        assert!(timer.poll(cx, farther));
     }
 }

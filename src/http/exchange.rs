@@ -42,6 +42,13 @@ impl Answer {
         }
     }
 
+    pub(super) fn is_given_up(&self) -> bool {
+        match self {
+            Answer::Exchange(reply) => reply.is_given_up(),
+            Answer::Leased(reply) => reply.is_given_up(),
+        }
+    }
+
     pub(super) fn poll_given_up(&self, cx: &mut Context<'_>) -> bool {
         match self {
             Answer::Exchange(reply) => reply.poll_given_up(cx),

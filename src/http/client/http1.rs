@@ -212,11 +212,14 @@ impl HttpClient {
 
     /// Begins the next exchange, if hyper can take it. Whether it did.
     fn begin_next(&mut self, io: &mut Io<'_, Self>, cx: &mut Context<'_>) -> bool {
-        self.asked.retain(|asked| !asked.answer.poll_given_up(cx));
         let State::Speaking(speaking) = &mut self.state else { return false };
         let nobody = &mut Context::from_waker(Waker::noop());
         if self.under_way.is_some() || !matches!(speaking.sender.poll_ready(nobody), Poll::Ready(Ok(()))) {
+            self.asked.retain(|asked| !asked.answer.poll_given_up(cx));
             return false;
+        }
+        while self.asked.front().is_some_and(|asked| asked.answer.is_given_up()) {
+            self.asked.pop_front();
         }
         let Some(Asked { mut request, answer, .. }) = self.asked.pop_front() else {
             self.settled = true;
