@@ -8,10 +8,7 @@ use http::{
     header::{ACCEPT, USER_AGENT},
 };
 
-use super::{
-    Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, defaults::Defaults, shared::Shared,
-    via::Ways,
-};
+use super::{Hooks, Limits, Retry, Session, Timeouts, actor::SessionActor, config::Config, shared::Shared, via::Ways};
 #[cfg(feature = "http2")]
 use crate::http::Http2Options;
 use crate::{
@@ -25,9 +22,7 @@ use crate::{
 /// Builds a [`Session`].
 #[must_use = "a builder does nothing until `start`"]
 pub struct SessionBuilder {
-    /// Without the headers.
     config: Config,
-    headers: HeaderMap,
     /// The first thing that was wrong with what was given.
     wrong: Option<Error>,
 }
@@ -40,7 +35,7 @@ impl Default for SessionBuilder {
         SessionBuilder {
             config: Config {
                 base: None,
-                defaults: Defaults::new(HeaderMap::new()),
+                headers,
                 tls: None,
                 resolver: None,
                 ways: Ways::default(),
@@ -59,7 +54,6 @@ impl Default for SessionBuilder {
                 #[cfg(feature = "cookies")]
                 cookies: None,
             },
-            headers,
             wrong: None,
         }
     }
@@ -83,7 +77,7 @@ impl SessionBuilder {
     ) -> Self {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => {
-                self.headers.insert(name, value);
+                self.config.headers.insert(name, value);
             }
             (Err(error), _) => self.complain(format!("a header's name: {error}")),
             (_, Err(error)) => self.complain(format!("a header's value: {error}")),
@@ -93,7 +87,7 @@ impl SessionBuilder {
 
     /// Sends none of the default headers that [`header`](SessionBuilder::header) speaks of.
     pub fn no_default_headers(mut self) -> Self {
-        self.headers.clear();
+        self.config.headers.clear();
         self
     }
 
@@ -250,9 +244,8 @@ impl SessionBuilder {
         if self.config.decode
             && let Some(offer) = crate::http::accept_encoding()
         {
-            self.headers.entry(http::header::ACCEPT_ENCODING).or_insert(offer);
+            self.config.headers.entry(http::header::ACCEPT_ENCODING).or_insert(offer);
         }
-        self.config.defaults = Defaults::new(self.headers);
         let shared = Shared::new(self.config, supervisor.clone());
         let actor = SessionActor::new(shared.clone()).start();
         shared.set_actor(&actor);

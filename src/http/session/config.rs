@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{defaults::Defaults, hooks::Hooks, retry::Retry, via::Ways};
+use super::{hooks::Hooks, retry::Retry, via::Ways};
 #[cfg(feature = "http2")]
 use crate::http::Http2Options;
 use crate::{
@@ -82,7 +83,7 @@ impl Default for Timeouts {
 /// What is fixed when the session is built.
 pub(super) struct Config {
     pub(super) base: Option<url::Url>,
-    pub(super) defaults: Defaults,
+    pub(super) headers: HeaderMap,
     pub(super) tls: Option<ClientTls>,
     pub(super) resolver: Option<Arc<dyn Resolver>>,
     pub(super) ways: Ways,

@@ -17,7 +17,7 @@ pub(super) struct Defaults {
 
 impl Defaults {
     pub(super) fn new(mut headers: HeaderMap) -> Self {
-        // What hyper says of the length is the body's own, and wrong lengths are how requests are smuggled.
+        // As of a request's own.
         headers.remove(CONTENT_LENGTH);
         let (names_host, leave_http) = (headers.contains_key(HOST), headers.contains_key(UPGRADE));
         if !names_host {
@@ -26,7 +26,7 @@ impl Defaults {
         Defaults { headers, names_host, leave_http }
     }
 
-    /// All that a request to this host has that brings no headers itself, as most: cloned at once, for a fifth of what it costs to insert one after the other.
+    /// All that a request to this host has that brings no headers itself, as most: cloned at once, for to look for each and to insert it costs more.
     pub(super) fn alone(&self, decodes: bool, host: Option<&HeaderValue>) -> HeaderMap {
         let mut headers = self.headers.clone();
         if !decodes {

@@ -105,7 +105,7 @@ impl<'a> Way<'a> {
         let shared = &session.0.shared;
         // A part of what is compressed could not be decoded.
         let decodes = settings.decode.unwrap_or(shared.config.decode) && !headers.contains_key(RANGE);
-        if shared.config.defaults.leave_http || headers.contains_key(UPGRADE) {
+        if shared.defaults.leave_http || headers.contains_key(UPGRADE) {
             settings.leaves_http = true;
         }
         let timeouts = settings.timeouts(&shared.config.timeouts);
@@ -258,13 +258,13 @@ impl<'a> Way<'a> {
     /// Takes the session's headers for the request's own. Mostly there are none of its own, and each attempt has a clone of the session's.
     fn complete(&mut self) {
         if !std::mem::replace(&mut self.is_complete, true) {
-            self.shared().config.defaults.add_to(&mut self.headers, self.decodes);
+            self.shared().defaults.add_to(&mut self.headers, self.decodes);
         }
     }
 
     /// The headers of an attempt, but for what is known of cookies and credentials.
     fn headers_now(&self) -> HeaderMap {
-        let defaults = &self.shared().config.defaults;
+        let defaults = &self.shared().defaults;
         if self.headers.is_empty() && !self.is_complete {
             return defaults.alone(self.decodes, self.key.host_header());
         }
@@ -272,12 +272,19 @@ impl<'a> Way<'a> {
         if !self.is_complete {
             defaults.add_to(&mut headers, self.decodes);
         }
+        if let Some(proxy) = self.key.forwarding_proxy() {
+            for (name, value) in &proxy.headers() {
+                if !self.headers.contains_key(name) {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
         if !headers.contains_key(HOST)
             && let Some(host) = self.key.host_header()
         {
             headers.insert(HOST, host.clone());
         }
-        // As the defaults have none.
+        // What hyper says of the length is the body's own, and wrong lengths are how requests are smuggled. So this is last.
         headers.remove(CONTENT_LENGTH);
         headers
     }
@@ -299,14 +306,7 @@ impl<'a> Way<'a> {
         *request.headers_mut() = self.headers_now();
         *request.uri_mut() = match self.key.forwarding_proxy() {
             None => path.into(),
-            Some(proxy) => {
-                for (name, value) in &proxy.headers() {
-                    if !self.headers.contains_key(name) {
-                        request.headers_mut().append(name, value.clone());
-                    }
-                }
-                self.key.absolute(path)?
-            }
+            Some(_) => self.key.absolute(path)?,
         };
         #[cfg(any(feature = "cookies", feature = "digest"))]
         self.add_known(&mut request);

@@ -18,6 +18,7 @@ use super::{
     account::Account,
     actor::{Dial, SessionActor},
     config::{Config, Timeouts},
+    defaults::Defaults,
     hooks::{Hooks, Moment},
     key::Key,
     lease::{Lease, Waiting},
@@ -33,6 +34,8 @@ use crate::{
 
 pub(super) struct Shared {
     pub(super) config: Config,
+    /// The configuration's headers, as requests are given them.
+    pub(super) defaults: Defaults,
     pub(super) supervisor: Addr<Supervisor>,
     pub(super) pool: Mutex<Pool<Arc<Client>, Waiter>>,
     pub(super) account: Mutex<Account>,
@@ -71,8 +74,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, supervisor: Addr<Supervisor>) -> Arc<Self> {
+    pub(super) fn new(mut config: Config, supervisor: Addr<Supervisor>) -> Arc<Self> {
         Arc::new(Shared {
+            defaults: Defaults::new(std::mem::take(&mut config.headers)),
             pool: Mutex::new(Pool::new(config.limits)),
             config,
             supervisor,

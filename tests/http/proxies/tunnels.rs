@@ -111,6 +111,27 @@ async fn plain_requests_go_in_absolute_form() {
     assert_eq!(ledger.totals.lost, 1, "{ledger}");
 }
 
+/// What a proxy is told beside is checked as what a request brings: one `Host`, and no length but the body's.
+#[actix::test]
+async fn a_forwarding_proxys_own_headers_smuggle_nothing() {
+    let proxy = Server::plain(|mut peer, _| async move {
+        let head = peer.head().await;
+        peer.write(ok(&head)).await;
+        peer.silence().await;
+    })
+    .await;
+    let mut told = http(&proxy);
+    for (name, value) in [("x-own", "for the proxy"), ("host", "b.example"), ("content-length", "7")] {
+        told = told.header(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
+    }
+    let scene = Scene::with(|session| session.proxy(&told));
+    let seen = scene.session.get("http://a.example/").send().await.unwrap().text().await.unwrap();
+    assert!(seen.starts_with("GET http://a.example/ HTTP/1.1\r\n") && seen.contains("x-own: for the proxy"), "{seen}");
+    assert!(seen.matches("host: ").eq(["host: "]) && seen.contains("host: b.example"), "{seen}");
+    assert!(!seen.contains("content-length"), "{seen}");
+    scene.exeunt().await;
+}
+
 /// A request that is to leave HTTP has a tunnel although there is no TLS: a proxy does not pass `Upgrade` on.
 #[actix::test]
 async fn an_upgrade_goes_through_a_tunnel() {
