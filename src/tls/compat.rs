@@ -7,8 +7,8 @@
 //! | choosing the suites of TLS 1.3 | yes | yes | no |
 //! | renegotiation asked for by a TLS 1.2 client | allowed unless forbidden | forbidden | forbidden |
 //! | the same by a server | done | done | an error that ends the connection |
-//! | an alert in the clear in a handshake of TLS 1.3, as OpenSSL's client sends it | taken | taken | an error without the alert's number |
-//! | the tickets of TLS 1.3, by a server | with the handshake | the same; 3.6 by a call for each | with its first bytes |
+//! | an alert in the clear in a handshake of TLS 1.3, as OpenSSL's client sends it | not run | taken | an error without the alert's number |
+//! | the tickets of TLS 1.3, by a server | not run | with the handshake, by a call for each | with its first bytes |
 //! | roots of the system | the library knows the path | the same, unless it was built from source | found by `openssl-probe` |
 //!
 //! The second row is why the [gate](super::gate) hides the FIN: then all three behave alike.

@@ -276,8 +276,8 @@ async fn the_client_resumes_by_itself(cast: Cast) {
     let mut stage = Stage::new();
     let mut peer = Peer::enter(cast, &mut stage, &[Knob::Resuming]).await;
     stage.connected().await;
-    if cfg!(feature = "vendored") {
-        // OpenSSL 3.6 sends the two tickets of TLS 1.3 by two calls. gnutls-cli shuts the connection down at the first, so the second is answered with a reset, which our close_notify meets.
+    if cfg!(feature = "vendored") && cast.version == "1.3" {
+        // OpenSSL sends the two tickets of TLS 1.3 by two calls, and gnutls-cli shuts the connection down at the first. On 3.6 the second comes too late: it is answered with a reset, which our close_notify meets. 3.0 does the same when it is slowed down (by strace, say).
         assert!(matches!(stage.next().await, Saw::Eof { clean: true }));
         let lost = stage.lost().await;
         assert!(lost.reason == Reason::ClosedByPeer && lost.proof.close_notify_received, "{lost}");

@@ -38,10 +38,12 @@ async fn what_comes_is_corrupt(cast: Cast) {
     stage.send(&connection, "hello\n").await;
     peer.answer_hello().await;
     let lost = stage.lost().await;
-    assert!(
-        matches!(&lost.reason, Reason::Tls(words) if words.contains(&in_its_words("decryption failed or bad record mac"))),
-        "{lost}"
-    );
+    // OpenSSL 3.6 has a word more.
+    let ending = match cfg!(feature = "vendored") {
+        true => "decryption failed or bad record mac; record layer failure".to_owned(),
+        false => in_its_words("decryption failed or bad record mac"),
+    };
+    assert!(matches!(&lost.reason, Reason::Tls(words) if words.ends_with(&ending)), "{lost}");
     assert_eq!(
         (lost.proof, lost.bytes_in, lost.bytes_out),
         (CloseProof::default(), 6, 12),
