@@ -108,6 +108,9 @@ pub mod sim;
 #[cfg(test)]
 mod model;
 
+#[cfg(test)]
+mod woken;
+
 pub use connection::{
     Abort, AnyHandle, Call, CallError, Close, ConnectError, Connected, Connection, Data, Draining, EndOfStream, Ended,
     Eof, Events, Flush, Framed, GetInfo, HalfClose, HandOver, Handle, Info, Io, LateData, Lines, Options, Owner,

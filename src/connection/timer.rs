@@ -34,7 +34,7 @@ impl Timer {
                 sleep.as_mut().reset(nearer);
                 self.wakes = None;
             }
-            // To poll it again would only say the same to the same: three times as much work as to look.
+            // To poll it again would only say the same to the same, which costs more than to look.
             if !sleep.is_elapsed() && self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return false;
             }
@@ -56,61 +56,41 @@ impl Timer {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering::Relaxed},
-        },
-        task::Wake,
-        time::Duration,
-    };
+    use std::time::Duration;
 
     use tokio::time::advance;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn task() -> (Arc<Woken>, Waker) {
-        let woken = Arc::<Woken>::default();
-        (woken.clone(), woken.into())
-    }
+    use crate::woken::Woken;
 
     #[tokio::test(start_paused = true)]
     async fn whoever_asked_last_is_woken() {
-        let ((early, first), (late, last)) = (task(), task());
+        let ((early, first), (late, last)) = (Woken::new(), Woken::new());
         let mut timer = Timer::default();
         let deadline = Some(Instant::now() + Duration::from_secs(1));
         for waker in [&first, &first, &last, &last] {
             assert!(!timer.poll(&mut Context::from_waker(waker), deadline));
         }
         advance(Duration::from_secs(2)).await;
-        assert_eq!((early.0.load(Relaxed), late.0.load(Relaxed)), (0, 1));
+        assert_eq!((early.times(), late.times()), (0, 1));
         assert!(timer.poll(&mut Context::from_waker(&last), deadline));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_nearer_deadline_wakes_sooner_and_a_later_one_is_waited_for() {
-        let (woken, waker) = task();
+        let (woken, waker) = Woken::new();
         let cx = &mut Context::from_waker(&waker);
         let mut timer = Timer::default();
         let after = |seconds| Some(Instant::now() + Duration::from_secs(seconds));
         let (near, far, farther) = (after(1), after(10), after(20));
         assert!(!timer.poll(cx, far) && !timer.poll(cx, near));
         advance(Duration::from_secs(2)).await;
-        assert_eq!(woken.0.load(Relaxed), 1);
+        assert_eq!(woken.times(), 1);
         assert!(!timer.poll(cx, farther), "it has moved in the meantime");
         advance(Duration::from_secs(10)).await;
         assert!(!timer.poll(cx, farther), "and is set to where it is now");
         advance(Duration::from_secs(10)).await;
-        assert_eq!(woken.0.load(Relaxed), 2);
+        assert_eq!(woken.times(), 2);
         assert!(timer.poll(cx, farther));
     }
 }

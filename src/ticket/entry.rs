@@ -197,7 +197,7 @@ impl Entry {
 
     pub(crate) fn progressed(&self, now: Instant) {
         let since = now.duration_since(self.admitted);
-        // Not `as_millis`, whose 128 bits cost as much as the clock.
+        // Not `as_millis`, which reckons with 128 bits: this is done at every read and write.
         let millis = since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into());
         self.progress.store(millis, Relaxed);
     }

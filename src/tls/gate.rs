@@ -125,12 +125,8 @@ impl Gate {
         self.open = true;
     }
 
-    /// Whether the socket may hold back what was written to it.
-    pub(crate) fn is_unflushed(&self) -> bool {
-        self.unflushed
-    }
-
-    /// Flushes a socket that needs it. Costs nothing for TCP.
+    /// Flushes a socket that needs it. Costs nothing for TCP, which is asked in every poll.
+    #[inline(always)]
     pub(crate) fn poll_flush_socket(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
         if !self.unflushed {
             return Poll::Ready(Ok(()));

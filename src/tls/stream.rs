@@ -143,10 +143,6 @@ impl TlsStream {
     /// Flushes a socket that holds back what was written to it. TCP does not: then this costs nothing. `poll_write` and `poll_close_notify` flush too; this is for
     /// waiting until it is done.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamFailure>> {
-        // Asked in every poll, and TCP never has anything.
-        if !self.tls.get_ref().is_unflushed() {
-            return Poll::Ready(Ok(()));
-        }
         let flushed = ready!(self.tls.get_mut().poll_flush_socket(cx));
         Poll::Ready(flushed.map_err(|failure| self.write_broken.insert(failure).clone()))
     }

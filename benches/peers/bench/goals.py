@@ -14,15 +14,16 @@ class Verdict:
 
 
 def at_most(name, what, limit, value, form="{:.2f}"):
-    return verdict(name, what, f"at most {limit}", [value], form, lambda shown: shown <= limit)
+    return verdict(name, what, f"at most {limit}", value, form, lambda shown: shown <= limit)
 
 
 def at_least(name, what, limit, value, form="{:.2f}"):
-    return verdict(name, what, f"at least {limit}", [value], form, lambda shown: shown >= limit)
+    return verdict(name, what, f"at least {limit}", value, form, lambda shown: shown >= limit)
 
 
-def verdict(name, what, wanted, values, form, suits):
-    """Met when all values are: as they are shown, for what is told as 1.08 meets 1.08."""
+def verdict(name, what, wanted, value, form, suits):
+    """`value`: one, or a ratio of two kinds. Met when all are: as they are shown, for what is told as 1.08 meets 1.08."""
+    values = value if isinstance(value, tuple) else (value,)
     if values[0] is None:
         return Verdict(name, what, wanted, "not measured", None)
     shown = [form.format(value) for value in values if value is not None]
@@ -30,34 +31,23 @@ def verdict(name, what, wanted, values, form, suits):
     return Verdict(name, what, wanted, measured, all(suits(float(one)) for one in shown))
 
 
-class Ratios:
-    """Goals for ratios: that of the medians, and in brackets the median of the rounds' own."""
-
-    def __init__(self, table):
-        self.table = table
-
-    def both(self, cells):
-        return [self.table.ratio(*cells), self.table.by_rounds(*cells)]
-
-    def at_most(self, name, what, limit, *cells):
-        return verdict(name, what, f"at most {limit}", self.both(cells), "{:.2f}", lambda shown: shown <= limit)
-
-    def at_least(self, name, what, limit, *cells):
-        return verdict(name, what, f"at least {limit}", self.both(cells), "{:.2f}", lambda shown: shown >= limit)
+def ratios(table):
+    """A ratio is two: that of the medians, and in brackets the median of the rounds' own."""
+    return lambda *cells: (table.ratio(*cells), table.by_rounds(*cells))
 
 
 def keepalive(table, _):
-    ratio, at = Ratios(table), "64: CPU"
-    yield ratio.at_most("call-64", "Call, 64 at a time, CPU against the limit", 1.08, "exeunt-call", at)
-    yield ratio.at_most("get-64", "GET, 64 at a time, CPU against the limit", 1.40, "exeunt-http", at)
-    yield ratio.at_most("get-64-hyper", "GET against bare hyper at the same TLS settings", 1.05, "exeunt-http", at, "hyper-tuned")
+    ratio, at = ratios(table), "64: CPU"
+    yield at_most("call-64", "Call, 64 at a time, CPU against the limit", 1.08, ratio("exeunt-call", at))
+    yield at_most("get-64", "GET, 64 at a time, CPU against the limit", 1.40, ratio("exeunt-http", at))
+    yield at_most("get-64-hyper", "GET against bare hyper at the same TLS settings", 1.05, ratio("exeunt-http", at, "hyper-tuned"))
     for peer, by in (("hyper-util", 1.25), ("awc", 1.25), ("reqwest-rustls", 1.25), ("reqwest-openssl", 1.55), ("aiohttp", 6)):
         if peer in table.rows:
-            yield ratio.at_least(f"get-64-{peer}", f"GET, ahead of {peer}", by, peer, at, "exeunt-http")
+            yield at_least(f"get-64-{peer}", f"GET, ahead of {peer}", by, ratio(peer, at, "exeunt-http"))
     for client, name in (("exeunt-call", "call"), ("exeunt-http", "get")):
-        yield ratio.at_most(f"{name}-512", f"{name}, 512 at a time against 64", 1.15, client, "512: CPU", client, "beside 512: CPU")
+        yield at_most(f"{name}-512", f"{name}, 512 at a time against 64", 1.15, ratio(client, "512: CPU", client, "beside 512: CPU"))
         beside = "beside 8,192: CPU"
-        yield ratio.at_most(f"{name}-8192", f"{name}, 64 busy of 8,192 against 64 of 64", 1.25, client, "64 of 8,192: CPU", client, beside)
+        yield at_most(f"{name}-8192", f"{name}, 64 busy of 8,192 against 64 of 64", 1.25, ratio(client, "64 of 8,192: CPU", client, beside))
 
 
 def syscalls(table, _):
@@ -68,18 +58,18 @@ def syscalls(table, _):
 def bulk(table, _):
     for way in ("download", "upload"):
         for client, name in (("exeunt-protocol", "protocol"), ("exeunt-http", "http")):
-            yield Ratios(table).at_most(f"{way}-{name}", f"{way} by {client}, CPU against the limit", 1.03, client, way)
+            yield at_most(f"{way}-{name}", f"{way} by {client}, CPU against the limit", 1.03, ratios(table)(client, way))
 
 
 def connect(table, tls):
-    ratio = Ratios(table)
-    yield ratio.at_most("connect-full", "a call on a new connection, against the limit", 1.05, "exeunt-call", "full handshake")
-    yield ratio.at_most("connect-resumed", "the same, resumed", 1.05, "exeunt-call", "resumed")
+    ratio = ratios(table)
+    yield at_most("connect-full", "a call on a new connection, against the limit", 1.05, ratio("exeunt-call", "full handshake"))
+    yield at_most("connect-resumed", "the same, resumed", 1.05, ratio("exeunt-call", "resumed"))
     if "hyper-util" in table.rows:
-        yield ratio.at_most("connect-resumed-hyper-util", "a GET on a new connection, resumed, against hyper-util with hyper-openssl", 0.95, "exeunt-http", "resumed", "hyper-util")
+        yield at_most("connect-resumed-hyper-util", "a GET on a new connection, resumed, against hyper-util with hyper-openssl", 0.95, ratio("exeunt-http", "resumed", "hyper-util"))
     if tls == "aws-lc" and "reqwest-rustls" in table.rows:
-        yield ratio.at_most("aws-lc-resumed", "a GET on a new connection, resumed, against reqwest on rustls", 0.9, "exeunt-http", "resumed", "reqwest-rustls")
-        yield ratio.at_most("aws-lc-full", "a GET on a new connection, against reqwest on rustls", 1.0, "exeunt-http", "full handshake", "reqwest-rustls")
+        yield at_most("aws-lc-resumed", "a GET on a new connection, resumed, against reqwest on rustls", 0.9, ratio("exeunt-http", "resumed", "reqwest-rustls"))
+        yield at_most("aws-lc-full", "a GET on a new connection, against reqwest on rustls", 1.0, ratio("exeunt-http", "full handshake", "reqwest-rustls"))
 
 
 def memory(table, tls):
@@ -93,9 +83,9 @@ def memory(table, tls):
 
 
 def close(table, _):
-    ratio = Ratios(table)
-    yield ratio.at_most("close-2000", "stop of 2,000, CPU against a loop that does the same", 1.0, "exeunt-call", "2,000: CPU")
-    yield ratio.at_most("close-16000", "stop of 16,000, CPU a connection against 2,000", 1.1, "exeunt-call", "16,000: CPU", "exeunt-call", "beside 16,000: CPU")
+    ratio = ratios(table)
+    yield at_most("close-2000", "stop of 2,000, CPU against a loop that does the same", 1.0, ratio("exeunt-call", "2,000: CPU"))
+    yield at_most("close-16000", "stop of 16,000, CPU a connection against 2,000", 1.1, ratio("exeunt-call", "16,000: CPU", "exeunt-call", "beside 16,000: CPU"))
     for client, name in (("exeunt-call", "call"), ("exeunt-http", "http")):
         cell = table.cells.get((client, "clean at the server, %"))
         yield at_least(f"close-clean-{name}", f"of those of {client}, clean as the server counts, in every run, %", 100, min(cell.samples) if cell else None, "{:.2f}")
@@ -123,7 +113,7 @@ def supervisor(table, _):
 
 
 def workers(table, _):
-    yield Ratios(table).at_most("workers", "workers(2) against workers(1), CPU of all threads", 1.15, "workers(2)", "CPU a request", "workers(1)")
+    yield at_most("workers", "workers(2) against workers(1), CPU of all threads", 1.15, ratios(table)("workers(2)", "CPU a request", "workers(1)"))
 
 
 def check(table, tls):

@@ -97,23 +97,12 @@ impl Wake for Nested {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
     use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
+    use crate::woken::Woken;
 
     #[test]
     fn a_wake_is_remembered_inside_and_the_actors_outside() {
-        let count = Arc::<Count>::default();
-        let actor = Waker::from(count.clone());
+        let (count, actor) = Woken::new();
         let cx = Context::from_waker(&actor);
         let nested = NestedWaker::default();
         let waker = nested.enter(&cx);
@@ -125,9 +114,9 @@ mod tests {
         nested.enter(&cx);
         waker.wake_by_ref();
         assert!(nested.leave());
-        assert_eq!(count.0.load(Relaxed), 0);
+        assert_eq!(count.times(), 0);
         waker.wake_by_ref();
-        assert_eq!(count.0.load(Relaxed), 1);
+        assert_eq!(count.times(), 1);
         assert!(nested.enter(&cx).will_wake(&waker));
         nested.mute(|| waker.wake_by_ref());
         assert!(!nested.leave(), "it was muted");

@@ -45,15 +45,15 @@ class Bench:
         present = self.there(*rows)
         return {row: limit for row, limit in rows.items() if row in present}
 
-    def play(self, table, client, column, figure, scene, row=None, **options):
-        """A run of this client: its figure is a sample of the column, in the client's row or in that of another name. Several figures: a column for each."""
+    def play(self, table, client, column, figure, scene, row=None, clients=None, **options):
+        """A run of this client: its figure is a sample of the column, in the client's row or in that of another name. Several figures: a column for each. `clients`: those of another build."""
         figures = figure if isinstance(figure, dict) else {column: figure}
 
         def once():
             say(f"  {table.name}: {row or client}, {column}")
             if self.server:
                 self.server.forget()
-            told = self.clients.run(client, scene, self.server, **options)
+            told = (clients or self.clients).run(client, scene, self.server, **options)
             for name, of in figures.items():
                 table.add(row or client, name, float(told[of]))
 

@@ -104,8 +104,8 @@ def buffers(bench):
     return table
 
 
-def builds(bench, prefix, table, clients, scenes, rounds):
-    """The same by programs of other builds. `scenes`: for each column its figure, the scene, its options, and how often it is run at most."""
+def builds(bench, prefix, table, clients, scenes):
+    """The same by programs of other builds. `scenes`: for each column its figure, the scene, its options, and how often it is run."""
     there = {"": bench.clients} | {
         f", {name}": Clients(program, bench.clients.python, bench.clients.core, bench.clients.every_core)
         for name, program in bench.others.items()
@@ -113,18 +113,13 @@ def builds(bench, prefix, table, clients, scenes, rounds):
     }
     table.rows = {f"{client}{name}": client for client in clients for name in there}
     table.columns = list(scenes)
-    for column, (figure, scene, options, most) in scenes.items():
-        plays = []
-        for client in clients:
-            for name, program in there.items():
-
-                def once(row=client + name, client=client, program=program, column=column, figure=figure, scene=scene, options=options):
-                    say(f"  {table.name}: {row}, {column}")
-                    bench.server.forget()
-                    table.add(row, column, program.run(client, scene, bench.server, **options)[figure])
-
-                plays.append(once)
-        alternate(min(most, bench.rounds(rounds)), plays)
+    for column, (figure, scene, options, rounds) in scenes.items():
+        plays = [
+            bench.play(table, client, column, figure, scene, row=client + name, clients=build, **options)
+            for client in clients
+            for name, build in there.items()
+        ]
+        alternate(min(rounds, bench.rounds(rounds)), plays)
     if len(there) == 1:
         table.notes.append(f"There was no build with {prefix}.")
     return table
@@ -138,7 +133,7 @@ def allocator(bench):
         "full handshake: CPU, µs": ("cpu_us", "connect", {"requests": bench.size(250, 100)}, 9),
         "idle, KB": ("kb", "memory", {"connections": bench.size(2_000, 500)}, 1),
     }
-    return builds(bench, "mimalloc", table, ("raw-line", "exeunt-call", "exeunt-http", "exeunt-get"), scenes, 9)
+    return builds(bench, "mimalloc", table, ("raw-line", "exeunt-call", "exeunt-http", "exeunt-get"), scenes)
 
 
 def lto(bench):
@@ -148,7 +143,7 @@ def lto(bench):
         "64: CPU, µs": ("cpu_us", "keepalive", {"requests": bench.size(10_000, 5_000)} | BUSY, 15),
         "resumed: CPU, µs": ("cpu_us", "connect", {"requests": bench.size(250, 100), "resume": True}, 9),
     }
-    return builds(bench, "lto", table, ("raw-line", "exeunt-call", "raw-http", "hyper-tuned", "exeunt-http"), scenes, 15)
+    return builds(bench, "lto", table, ("raw-line", "exeunt-call", "raw-http", "hyper-tuned", "exeunt-http"), scenes)
 
 
 def quickack(bench):
