@@ -28,7 +28,7 @@ def pinned(core):
 
 
 class Server:
-    """One server for all clients of a table."""
+    """One server for all clients of a table, on another port for each run: see `server/mod.rs`."""
 
     def __init__(self, program, core):
         self.core = core
@@ -44,8 +44,11 @@ class Server:
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
 
-    def forget(self):
+    def afresh(self):
         self.say("reset")
+        self.port = self.process.stdout.readline().strip()
+        if not self.port:
+            raise Failed("the server has ended")
 
     def ends(self):
         """The account, when every connection in it has ended. The client must have gone."""

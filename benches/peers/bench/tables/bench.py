@@ -52,7 +52,7 @@ class Bench:
         def once():
             say(f"  {table.name}: {row or client}, {column}")
             if self.server:
-                self.server.forget()
+                self.server.afresh()
             told = (clients or self.clients).run(client, scene, self.server, **options)
             for name, of in figures.items():
                 table.add(row or client, name, float(told[of]))

@@ -43,7 +43,7 @@ def close(bench):
     def stop(client, column, many, processes):
         def once():
             say(f"  close: {client}, {many:,}")
-            bench.server.forget()
+            bench.server.afresh()
             figures = bench.clients.run_together(processes, client, "close", bench.server, connections=many // processes, resume=True)
             account = bench.server.ends()
             table.add(client, f"{column}: CPU", sum(one["cpu_us"] for one in figures) / many)
@@ -104,7 +104,7 @@ def ends(bench):
     for label, client, scene in rows:
         for _ in range(3 if client.startswith("exeunt") else 1):
             say(f"  ends: {label}")
-            bench.server.forget()
+            bench.server.afresh()
             bench.clients.run(client, scene, bench.server, connections=many)
             account = bench.server.ends()
             if account["accepted"] < many:

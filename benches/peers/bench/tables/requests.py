@@ -116,5 +116,5 @@ def connect(bench):
         for column, resume in (("full handshake", False), ("resumed", True)):
             if own is None or own == resume:
                 plays.append(bench.play(table, client, column, "cpu_us", "connect", requests=requests, resume=resume))
-    alternate(bench.rounds(11, 7), plays)
+    alternate(bench.rounds(21, 11), plays)
     return table

@@ -51,7 +51,7 @@ def groups(bench):
 
                 def once(offer=offer, chosen=chosen, column=column, server=server):
                     say(f"  groups: {offer}, {column}")
-                    server.forget()
+                    server.afresh()
                     told = bench.clients.run("raw-line", "connect", server, requests=requests, groups=chosen)
                     table.add(offer, column, told["cpu_us"])
 
