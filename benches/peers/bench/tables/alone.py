@@ -40,7 +40,7 @@ def supervisor(bench):
         for many in (100, 1_000, 10_000, 100_000)
     ]
     table, plays = sizes(bench, "supervisor", title, "ns of CPU", 0, ["ns"], plays)
-    alternate(bench.rounds(), plays)
+    alternate(bench.rounds(15, 9), plays)
     return table
 
 
