@@ -2,7 +2,7 @@
 //!
 //! Commands on standard input, a line each: `reset` forgets and listens on another port, which it says; `ends` tells (to be asked when the client has gone); the end of input ends it.
 //!
-//! Another port for each run, because Linux looks for a local one among those that are in `TIME_WAIT` with the same server. That is the client's time: after some 14,000 connections in a minute it is longer than a handshake (`__inet_hash_connect`).
+//! Another port for each run, because Linux looks for a local one among those that are in `TIME_WAIT` with the same server. That is the client's time: after many thousands in a minute it was longer than a resumed handshake (`__inet_hash_connect`).
 
 mod ends;
 mod talk;
@@ -39,32 +39,36 @@ async fn serve() -> Result<()> {
     let context = context(&signed)?;
     let ca_file = std::env::temp_dir().join(format!("exeunt-peers-{}.pem", std::process::id()));
     std::fs::write(&ca_file, &signed.ca_pem)?;
-    let listener = listen()?;
-    println!("{} {}", listener.local_addr()?.port(), ca_file.display());
-    std::io::stdout().flush()?;
-
     let ends = Rc::new(Ends::default());
-    let mut accepting = spawn_local(accept(listener, context.clone(), ends.clone()));
+    let begin = || -> Result<_> {
+        let listener = listen()?;
+        let port = listener.local_addr()?.port();
+        Ok((port, spawn_local(accept(listener, context.clone(), ends.clone()))))
+    };
+    let (port, mut accepting) = begin()?;
+    tell(format_args!("{port} {}", ca_file.display()))?;
     let mut commands = BufReader::new(tokio::io::stdin()).lines();
     while let Some(command) = commands.next_line().await? {
         match command.as_str() {
             "reset" => {
                 ends.forget();
-                let listener = listen()?;
-                println!("{}", listener.local_addr()?.port());
-                std::io::stdout().flush()?;
                 accepting.abort();
-                accepting = spawn_local(accept(listener, context.clone(), ends.clone()));
+                let (port, again) = begin()?;
+                accepting = again;
+                tell(format_args!("{port}"))?;
             }
-            "ends" => {
-                println!("{}", serde_json::to_string(&ends.tell())?);
-                std::io::stdout().flush()?;
-            }
+            "ends" => tell(format_args!("{}", serde_json::to_string(&ends.tell())?))?,
             other => return Err(format!("the server does not know the command {other:?}").into()),
         }
     }
     std::fs::remove_file(&ca_file)?;
     Ok(())
+}
+
+/// Says a line to whoever has started the server, and now.
+fn tell(line: std::fmt::Arguments<'_>) -> Result<()> {
+    println!("{line}");
+    Ok(std::io::stdout().flush()?)
 }
 
 /// Thousands dial at once. Linux cuts this to `net.core.somaxconn`, which is 4096 by default.
