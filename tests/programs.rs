@@ -3,10 +3,17 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    net::TcpListener,
     os::unix::net::UnixDatagram,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
+};
+
+use openssl::{
+    pkey::PKey,
+    ssl::{SslAcceptor, SslMethod},
+    x509::X509,
 };
 
 /// Against hanging; nothing is asserted of it.
@@ -170,6 +177,49 @@ fn a_second_signal_kills_at_once() {
     assert_eq!((code, ledger["verdict"].as_str()), (Some(1), Some("forced")), "{ledger}");
     assert_eq!(ledger["by_reason"], serde_json::json!({ "killed": 10 }));
     server.signal("CONT");
+}
+
+/// An interrupt ends a program that had failed already, and hides nothing of it: exit code 3, as a run to its end has.
+#[cfg(feature = "http")]
+#[test]
+fn an_interrupt_does_not_make_up_for_what_failed() {
+    let directory = Directory::new("failed");
+    let mut command = example("fetch");
+    let nobody = directory.0.join("nobody.sock");
+    command.args(["-n", "1000000000", "-c", "4", "--json", "http://localhost/", "--unix"]).arg(nobody);
+    let mut fetch = Program::start(command);
+    assert_eq!(fetch.line()["event"], "failed");
+    fetch.signal("INT");
+    let (code, ledger) = fetch.end();
+    assert_eq!((code, ledger["verdict"].as_str()), (Some(3), Some("clean")), "{ledger}");
+}
+
+/// The same of `talk`: its peer breaks one of two connections off, and closes the other as it should.
+#[test]
+fn an_interrupt_does_not_make_up_for_a_connection_that_broke() {
+    let directory = Directory::new("broke");
+    let made = exeunt::tls::self_signed(&["localhost"]).unwrap();
+    std::fs::write(directory.0.join("exeunt-echo-ca.pem"), &made.ca_pem).unwrap();
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_certificate(&X509::from_pem(made.certificate_pem.as_bytes()).unwrap()).unwrap();
+    acceptor.set_private_key(&PKey::private_key_from_pem(made.key_pem.as_bytes()).unwrap()).unwrap();
+    let acceptor = acceptor.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let accept = || acceptor.accept(listener.accept().unwrap().0).unwrap();
+        let (breaks, mut closes) = (accept(), accept());
+        drop(breaks);
+        assert_eq!(closes.read(&mut [0; 16]).unwrap(), 0, "the end of an interrupt");
+        closes.shutdown().unwrap();
+    });
+    let mut talk = talk(&directory, port.into(), 2, &[]);
+    while talk.line()["event"] != "lost" {}
+    talk.signal("INT");
+    let (code, ledger) = talk.end();
+    assert_eq!((code, ledger["verdict"].as_str()), (Some(3), Some("clean")), "{ledger}");
+    assert_eq!(ledger["rows"].as_array().unwrap().len(), 1);
+    server.join().unwrap();
 }
 
 /// systemd's protocol: ready when it is, stopping when it is, with a status, and more time asked for only with progress.

@@ -33,6 +33,14 @@ impl<E: std::error::Error> From<E> for Early {
 /// The exit code of bad input.
 pub const WRONG: u8 = 2;
 
+/// That of an application that failed, as `Run` has it.
+const FAILED: u8 = 3;
+
+/// What a program ends with where something failed that no ledger tells of. A stop that comes before an application has ended leaves its error out of [`Run`](exeunt::Run)'s code; how that stop went counts first.
+pub fn or_failed(code: ExitCode, failed: bool) -> ExitCode {
+    if failed && code == ExitCode::SUCCESS { ExitCode::from(FAILED) } else { code }
+}
+
 /// What `main` returns.
 pub fn finish(result: Result<ExitCode, Early>) -> ExitCode {
     match result {

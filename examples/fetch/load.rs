@@ -29,8 +29,7 @@ impl Load {
         Load { session, options, printer }
     }
 
-    /// How many failed.
-    pub async fn run(self, _: &Addr<Supervisor>, requests: u64) -> io::Result<u64> {
+    pub async fn run(self, _: &Addr<Supervisor>, requests: u64) -> io::Result<()> {
         let shared = RefCell::new(Shared { left: requests, bar: bar(requests), broken: None });
         let workers = (self.options.at_a_time as u64).min(requests);
         join_all((0..workers).map(|_| self.work(&shared, requests))).await;
@@ -58,9 +57,8 @@ impl Load {
             let Some(outcome) = self.one(url).await else { return };
             let took = began.elapsed();
             let mut shared = shared.borrow_mut();
-            self.printer.count(self.options.is_good(&outcome), &outcome, took);
             shared.bar.inc(1);
-            if let Err(error) = self.printer.told(&outcome, took) {
+            if let Err(error) = self.printer.told(self.options.is_good(&outcome), &outcome, took) {
                 shared.broken = Some(error);
             }
         }

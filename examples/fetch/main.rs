@@ -36,9 +36,9 @@ fn fetch() -> Result<ExitCode, Early> {
     command::log("off");
     let supervisor = Supervisor::new().stop_plan(options.plan);
     let printer = Rc::new(Printer::new(options.json, options.repeat.is_some()));
-    let last = printer.clone();
+    let (last, counted) = (printer.clone(), printer.clone());
     let run = Run::new(supervisor).ledger(move |ledger| last.ledger(ledger));
-    Ok(run.run(|supervisor| async move {
+    let code = run.run(|supervisor| async move {
         let limits = Limits { total: options.at_a_time, ..Limits::default() };
         let session = Session::builder().tls(&tls).limits(limits).linger(options.plan.linger);
         let mut session = options.way(session);
@@ -49,7 +49,8 @@ fn fetch() -> Result<ExitCode, Early> {
             session = session.redirects(redirects);
         }
         ask(&supervisor, session.start(&supervisor)?, options, printer).await
-    }))
+    });
+    Ok(command::or_failed(code, counted.failed() > 0))
 }
 
 async fn ask(
@@ -58,19 +59,19 @@ async fn ask(
     options: Options,
     printer: Rc<Printer>,
 ) -> Result<(), Box<dyn Error>> {
-    let failed = match options.repeat {
+    match options.repeat {
         Some(requests) => Load::new(session, Rc::new(options), printer.clone()).run(supervisor, requests).await?,
         None => one_by_one(&session, &options, &printer).await?,
-    };
-    match failed {
+    }
+    match printer.failed() {
         0 => Ok(()),
         1 => Err("a request failed".into()),
         n => Err(format!("{n} requests failed").into()),
     }
 }
 
-/// Each URL once, its body to the output. How many failed.
-async fn one_by_one(session: &Session, options: &Options, printer: &Printer) -> Result<u64, Box<dyn Error>> {
+/// Each URL once, its body to the output.
+async fn one_by_one(session: &Session, options: &Options, printer: &Printer) -> Result<(), Box<dyn Error>> {
     let mut output: Option<Box<dyn AsyncWrite + Unpin>> = match &options.output {
         Some(file) => {
             let created = tokio::fs::File::create(file).await;
@@ -80,7 +81,6 @@ async fn one_by_one(session: &Session, options: &Options, printer: &Printer) -> 
         None if options.json => None,
         None => Some(Box::new(tokio::io::stdout())),
     };
-    let mut failed = 0;
     for url in &options.urls {
         let began = std::time::Instant::now();
         let request = options.request(session, url).await?;
@@ -115,10 +115,11 @@ async fn one_by_one(session: &Session, options: &Options, printer: &Printer) -> 
                     Err(error) => Err(format!("{url}: {error}")),
                 }
             }
+            // Refused by a stop, it was never asked, and neither will the others be.
+            Err(error) if error.is_stopping() => break,
             Err(error) => Err(error.to_string()),
         };
-        failed += u64::from(!options.is_good(&outcome));
-        printer.told(&outcome, began.elapsed())?;
+        printer.told(options.is_good(&outcome), &outcome, began.elapsed())?;
     }
-    Ok(failed)
+    Ok(())
 }

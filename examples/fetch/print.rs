@@ -1,7 +1,7 @@
 //! What people, or programs, are told.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     time::{Duration, Instant},
 };
@@ -30,16 +30,29 @@ pub struct Printer {
     /// People are told of failures only.
     many: bool,
     began: Instant,
+    failed: Cell<u64>,
     /// `None`: it was told.
     summary: RefCell<Option<Summary>>,
 }
 
 impl Printer {
     pub fn new(json: bool, many: bool) -> Self {
-        Printer { json, many, began: Instant::now(), summary: RefCell::new(many.then(Summary::new)) }
+        let summary = RefCell::new(many.then(Summary::new));
+        Printer { json, many, began: Instant::now(), failed: Cell::new(0), summary }
     }
 
-    pub fn told(&self, outcome: &Outcome, took: Duration) -> io::Result<()> {
+    /// How many requests failed.
+    pub fn failed(&self) -> u64 {
+        self.failed.get()
+    }
+
+    /// Counts a request that has ended, and tells of it.
+    pub fn told(&self, good: bool, outcome: &Outcome, took: Duration) -> io::Result<()> {
+        self.count(good, outcome, took);
+        self.tell(outcome, took)
+    }
+
+    fn tell(&self, outcome: &Outcome, took: Duration) -> io::Result<()> {
         #[derive(Serialize)]
         struct Response {
             status: u16,
@@ -81,8 +94,8 @@ impl Printer {
         }
     }
 
-    /// One of many is done.
-    pub fn count(&self, good: bool, outcome: &Outcome, took: Duration) {
+    fn count(&self, good: bool, outcome: &Outcome, took: Duration) {
+        self.failed.update(|failed| failed + u64::from(!good));
         let mut summary = self.summary.borrow_mut();
         let Some(summary) = &mut *summary else { return };
         match good {
@@ -95,15 +108,14 @@ impl Printer {
         }
     }
 
-    /// Tells how the many went. How many failed.
-    pub fn summary(&self) -> io::Result<u64> {
-        let Some(mut summary) = self.summary.take() else { return Ok(0) };
+    /// Tells how the many went, once.
+    pub fn summary(&self) -> io::Result<()> {
+        let Some(mut summary) = self.summary.take() else { return Ok(()) };
         summary.took = self.began.elapsed();
-        self.tell(&summary)?;
-        Ok(summary.failed)
+        self.sum_up(&summary)
     }
 
-    fn tell(&self, summary: &Summary) -> io::Result<()> {
+    fn sum_up(&self, summary: &Summary) -> io::Result<()> {
         #[derive(Serialize)]
         struct Fields {
             ok: u64,
@@ -131,7 +143,7 @@ impl Printer {
 
     pub fn ledger(&self, ledger: &Ledger) {
         // A stop may be over before whoever asked is told: what was done until then is told all the same.
-        report::told(self.summary().map(drop));
+        report::told(self.summary());
         match self.json {
             true => report::ledger(ledger, true),
             false => command::note(ledger),

@@ -127,7 +127,11 @@ fn talk() -> Result<ExitCode, Early> {
     let printer = Rc::new(Printer::new(options.json));
     let last = printer.clone();
     let run = Run::new(supervisor).ledger(move |ledger| last.ledger(ledger));
-    Ok(run.run(|supervisor| converse(supervisor, options, tls, printer)))
+    let (told, telling) = watch::channel(Told::default());
+    let at_last = telling.clone();
+    let talker = Talker::new(printer, options.hold, told);
+    let code = run.run(|supervisor| converse(supervisor, options, tls, talker, telling));
+    Ok(command::or_failed(code, at_last.borrow().unexpected.is_some()))
 }
 
 /// Connects, sends, and waits until every connection has ended.
@@ -135,10 +139,10 @@ async fn converse(
     supervisor: Addr<Supervisor>,
     options: Options,
     tls: ClientTls,
-    printer: Rc<Printer>,
+    talker: Talker,
+    mut telling: watch::Receiver<Told>,
 ) -> Result<(), Box<dyn Error>> {
-    let (told, mut telling) = watch::channel(Told::default());
-    let talker = Talker::new(printer, options.hold, told).start();
+    let talker = talker.start();
     let owner = Owner::new(talker.clone());
     let target = options.target.to_string();
     let connect = || Connect::to(&target, Events::new(&owner)).tls(&tls).linger(options.plan.linger);
