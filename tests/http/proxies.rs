@@ -11,7 +11,7 @@ use tokio::{io::copy_bidirectional, net::TcpStream};
 
 use crate::{
     peer::{Peer, Server},
-    session::Notes,
+    session::{Notes, ok},
 };
 
 /// The proxy at this port.
@@ -37,6 +37,16 @@ fn port_of(head: &str) -> u16 {
     let target =
         head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_else(|| panic!("{head}"));
     target.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+/// A server without TLS that answers the first request with its head.
+async fn showing() -> Server {
+    Server::plain(|mut peer, _| async move {
+        let head = peer.head().await;
+        peer.write(ok(&head)).await;
+        peer.silence().await;
+    })
+    .await
 }
 
 async fn relay(peer: Peer, port: u16) {

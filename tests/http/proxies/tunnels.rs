@@ -114,12 +114,7 @@ async fn plain_requests_go_in_absolute_form() {
 /// What a proxy is told beside is checked as what a request brings: one `Host`, and no length but the body's.
 #[actix::test]
 async fn a_forwarding_proxys_own_headers_smuggle_nothing() {
-    let proxy = Server::plain(|mut peer, _| async move {
-        let head = peer.head().await;
-        peer.write(ok(&head)).await;
-        peer.silence().await;
-    })
-    .await;
+    let proxy = showing().await;
     let mut told = http(&proxy);
     for (name, value) in [("x-own", "for the proxy"), ("host", "b.example"), ("content-length", "7")] {
         told = told.header(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
@@ -135,12 +130,7 @@ async fn a_forwarding_proxys_own_headers_smuggle_nothing() {
 /// A request that is to leave HTTP has a tunnel although there is no TLS: a proxy does not pass `Upgrade` on.
 #[actix::test]
 async fn an_upgrade_goes_through_a_tunnel() {
-    let server = Server::plain(|mut peer, _| async move {
-        let head = peer.head().await;
-        peer.write(ok(&head)).await;
-        peer.silence().await;
-    })
-    .await;
+    let server = showing().await;
     let notes = Notes::default();
     let proxy = obliging(&notes).await;
     let scene = Scene::with(|session| session.proxy(&http(&proxy)));
