@@ -23,8 +23,14 @@ pub(crate) struct Newborn<P: Protocol> {
 }
 
 impl<P: Protocol> Newborn<P> {
-    /// The child's future, for the thread that it is called on.
-    pub(crate) fn into_child(self) -> Child<P> {
+    /// Begins the child's task, on the thread that it is called on.
+    ///
+    /// In a box, because it has a kilobyte and a half, and tokio moves a future several times on its way into the task.
+    pub(crate) fn spawn(self) {
+        drop(actix_rt::spawn(Box::pin(self.into_child())));
+    }
+
+    fn into_child(self) -> Child<P> {
         let Newborn { mut connection, ticket } = self;
         let context = Context::new();
         // Until the connection is open and its address is given away, it holds itself.

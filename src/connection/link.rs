@@ -82,7 +82,7 @@ impl Link {
     pub(crate) fn new(entry: Arc<Entry>, mut options: Options) -> Self {
         options.write_high = options.write_high.max(1);
         options.write_low = options.write_low.min(options.write_high);
-        let now = Instant::now();
+        let now = entry.admitted();
         let life = Life::new(entry.phase(), entry.is_secure());
         Link {
             entry,
@@ -123,8 +123,13 @@ impl Link {
         if !self.life.on(event) {
             return;
         }
-        let (next, now) = (self.life.phase, Instant::now());
+        let next = self.life.phase;
         tracing::debug!(%from, to = %next, ?event, "phase");
+        if next == Phase::Lost {
+            // The roll says so only when the socket is gone, and nothing is measured from here on: see `Connection::finish`.
+            return;
+        }
+        let now = Instant::now();
         self.phase_since = now;
         self.progress = now;
         match event {
@@ -132,11 +137,8 @@ impl Link {
             Event::Secured => self.milestones.secured = Some(now),
             _ => {}
         }
-        if next != Phase::Lost {
-            // The roll says `Lost` only when the socket is gone: see `Connection::finish`.
-            self.entry.set_phase(next, now);
-            crate::telling::moved(self.entry.role, from, next);
-        }
+        self.entry.set_phase(next, now);
+        crate::telling::moved(self.entry.role, from, next);
     }
 
     pub(super) fn progressed(&mut self) {

@@ -170,7 +170,7 @@ impl<P: Protocol> Connection<P> {
         let link = &mut self.link;
         // What is accepted from here on would be neither sent nor counted.
         link.tray.iter().for_each(|tray| tray.seal());
-        let entry = &link.entry;
+        let (entry, now) = (&link.entry, Instant::now());
         let lost = Arc::new(Lost {
             id: entry.id,
             peer: entry.peer(),
@@ -182,9 +182,9 @@ impl<P: Protocol> Connection<P> {
             bytes_in: link.bytes_in,
             bytes_out: link.bytes_out,
             bytes_unsent: link.unsent(),
-            age: entry.age(),
+            age: entry.age(now),
         });
-        entry.set_phase(Phase::Lost, Instant::now());
+        entry.set_phase(Phase::Lost, now);
         entry.leave(lost.clone());
         crate::telling::lost(&lost);
         self.answer_all(&lost);

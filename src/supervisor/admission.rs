@@ -43,7 +43,7 @@ impl Supervisor {
         match self.workers.least_loaded() {
             None => {
                 let newborn = Connection::newborn(ticket, protocol, start, options, reply, permit);
-                actix_rt::spawn(newborn.into_child());
+                newborn.spawn();
                 Ok(None)
             }
             Some((load, jobs)) => {
@@ -52,7 +52,7 @@ impl Supervisor {
                 let jobs = jobs.clone();
                 // A thread that is gone drops the job, and with it the newborn: its ticket is spent as `Abandoned`.
                 Ok(Some(Begin::with(move || {
-                    let _ = jobs.send(Box::new(move || drop(actix_rt::spawn(newborn.into_child()))));
+                    let _ = jobs.send(Box::new(move || newborn.spawn()));
                 })))
             }
         }

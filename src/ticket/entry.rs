@@ -206,12 +206,17 @@ impl Entry {
         self.waiting_for.store(what as u8, Relaxed);
     }
 
-    pub(crate) fn age(&self) -> Duration {
-        Instant::now().duration_since(self.admitted)
+    /// When it was admitted.
+    pub(crate) fn admitted(&self) -> Instant {
+        self.admitted
+    }
+
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.duration_since(self.admitted)
     }
 
     pub(crate) fn roll_entry(&self) -> RollEntry {
-        let age = self.age();
+        let age = self.age(Instant::now());
         let waiting = usize::from(self.waiting_for.load(Relaxed));
         RollEntry {
             id: self.id,
@@ -343,7 +348,7 @@ impl Entry {
             bytes_in: 0,
             bytes_out: 0,
             bytes_unsent: 0,
-            age: self.age(),
+            age: self.age(Instant::now()),
         }
     }
 }
