@@ -1,6 +1,9 @@
 //! The examples as programs: signals, exit codes, a service manager. They are built by `cargo test` without a filter, or by `cargo build --examples`.
 #![cfg(all(feature = "serde", feature = "systemd", unix))]
 
+#[path = "common/acceptor.rs"]
+mod acceptor;
+
 use std::{
     io::{BufRead, BufReader, Read},
     net::TcpListener,
@@ -8,12 +11,6 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
-};
-
-use openssl::{
-    pkey::PKey,
-    ssl::{SslAcceptor, SslMethod},
-    x509::X509,
 };
 
 /// Against hanging; nothing is asserted of it.
@@ -200,10 +197,7 @@ fn an_interrupt_does_not_make_up_for_a_connection_that_broke() {
     let directory = Directory::new("broke");
     let made = exeunt::tls::self_signed(&["localhost"]).unwrap();
     std::fs::write(directory.0.join("exeunt-echo-ca.pem"), &made.ca_pem).unwrap();
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
-    acceptor.set_certificate(&X509::from_pem(made.certificate_pem.as_bytes()).unwrap()).unwrap();
-    acceptor.set_private_key(&PKey::private_key_from_pem(made.key_pem.as_bytes()).unwrap()).unwrap();
-    let acceptor = acceptor.build();
+    let acceptor = acceptor::acceptor(&made).build();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || {

@@ -2,8 +2,7 @@
 
 use std::{cell::RefCell, io, rc::Rc, time::Instant};
 
-use actix::Addr;
-use exeunt::{Supervisor, http::Session};
+use exeunt::http::Session;
 use futures_util::future::join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -29,7 +28,7 @@ impl Load {
         Load { session, options, printer }
     }
 
-    pub async fn run(self, _: &Addr<Supervisor>, requests: u64) -> io::Result<()> {
+    pub async fn run(self, requests: u64) -> io::Result<()> {
         let shared = RefCell::new(Shared { left: requests, bar: bar(requests), broken: None });
         let workers = (self.options.at_a_time as u64).min(requests);
         join_all((0..workers).map(|_| self.work(&shared, requests))).await;

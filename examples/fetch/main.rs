@@ -14,7 +14,6 @@ mod summary;
 
 use std::{error::Error, process::ExitCode, rc::Rc};
 
-use actix::Addr;
 use common::command::{self, Early};
 use exeunt::{
     Run, Supervisor,
@@ -48,19 +47,14 @@ fn fetch() -> Result<ExitCode, Early> {
         if let Some(redirects) = options.redirects {
             session = session.redirects(redirects);
         }
-        ask(&supervisor, session.start(&supervisor)?, options, printer).await
+        ask(session.start(&supervisor)?, options, printer).await
     });
     Ok(command::or_failed(code, counted.failed() > 0))
 }
 
-async fn ask(
-    supervisor: &Addr<Supervisor>,
-    session: Session,
-    options: Options,
-    printer: Rc<Printer>,
-) -> Result<(), Box<dyn Error>> {
+async fn ask(session: Session, options: Options, printer: Rc<Printer>) -> Result<(), Box<dyn Error>> {
     match options.repeat {
-        Some(requests) => Load::new(session, Rc::new(options), printer.clone()).run(supervisor, requests).await?,
+        Some(requests) => Load::new(session, Rc::new(options), printer.clone()).run(requests).await?,
         None => one_by_one(&session, &options, &printer).await?,
     }
     match printer.failed() {

@@ -30,20 +30,19 @@ pub struct Printer {
     /// People are told of failures only.
     many: bool,
     began: Instant,
-    failed: Cell<u64>,
-    /// `None`: it was told.
-    summary: RefCell<Option<Summary>>,
+    summary: RefCell<Summary>,
+    summed_up: Cell<bool>,
 }
 
 impl Printer {
     pub fn new(json: bool, many: bool) -> Self {
-        let summary = RefCell::new(many.then(Summary::new));
-        Printer { json, many, began: Instant::now(), failed: Cell::new(0), summary }
+        let summary = RefCell::new(Summary::new());
+        Printer { json, many, began: Instant::now(), summary, summed_up: Cell::new(false) }
     }
 
     /// How many requests failed.
     pub fn failed(&self) -> u64 {
-        self.failed.get()
+        self.summary.borrow().failed
     }
 
     /// Counts a request that has ended, and tells of it.
@@ -95,9 +94,7 @@ impl Printer {
     }
 
     fn count(&self, good: bool, outcome: &Outcome, took: Duration) {
-        self.failed.update(|failed| failed + u64::from(!good));
         let mut summary = self.summary.borrow_mut();
-        let Some(summary) = &mut *summary else { return };
         match good {
             true => summary.add(took),
             false => summary.failed += 1,
@@ -110,7 +107,10 @@ impl Printer {
 
     /// Tells how the many went, once.
     pub fn summary(&self) -> io::Result<()> {
-        let Some(mut summary) = self.summary.take() else { return Ok(()) };
+        if !self.many || self.summed_up.replace(true) {
+            return Ok(());
+        }
+        let mut summary = self.summary.borrow_mut();
         summary.took = self.began.elapsed();
         self.sum_up(&summary)
     }

@@ -14,9 +14,10 @@ use tokio::{
 };
 
 use super::{
-    entry::{Entry, RollEntry},
+    entry::Entry,
     inbox::{Inbox, Outbox},
     register::{Fence, Refusal, Register},
+    roll::RollEntry,
 };
 use crate::{
     fate::{ConnectionId, Ledger, Lost, Peer, Role},

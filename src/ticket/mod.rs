@@ -16,12 +16,13 @@ mod books;
 mod entry;
 mod inbox;
 mod register;
+mod roll;
 
 pub use books::Books;
 pub(crate) use books::{News, Promise, Ticket};
 pub(crate) use entry::{Entry, Liveness, Orders};
-pub use entry::{RollEntry, WaitingFor};
 pub(crate) use inbox::Inbox;
 pub use register::Refusal;
 #[cfg(test)]
 pub(crate) use register::{Fence, Register};
+pub use roll::{RollEntry, WaitingFor};

@@ -187,6 +187,11 @@ impl TlsStream {
         self.socket().local_addr()
     }
 
+    #[cfg(all(test, not(feature = "aws-lc")))]
+    pub(super) fn ssl(&self) -> &openssl::ssl::SslRef {
+        self.tls.ssl()
+    }
+
     /// Worth something once the handshake has succeeded. It copies certificates: ask once.
     pub(crate) fn info(&self) -> TlsInfo {
         let asked_for = match &self.side {

@@ -1,5 +1,8 @@
 //! hyper's own server over tokio-openssl, whose answers wait before a gate: a peer that we did not write.
 
+#[path = "acceptor.rs"]
+mod acceptor;
+
 use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
@@ -12,7 +15,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use openssl::ssl::{AlpnError, Ssl, SslAcceptor, SslMethod, select_next_proto};
+use openssl::ssl::{AlpnError, Ssl, SslAcceptor, select_next_proto};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_openssl::SslStream;
 
@@ -35,11 +38,7 @@ impl Gated {
 }
 
 fn acceptor(signed: &SelfSigned) -> SslAcceptor {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
-    let certificate = openssl::x509::X509::from_pem(signed.certificate_pem.as_bytes()).unwrap();
-    let key = openssl::pkey::PKey::private_key_from_pem(signed.key_pem.as_bytes()).unwrap();
-    builder.set_certificate(&certificate).unwrap();
-    builder.set_private_key(&key).unwrap();
+    let mut builder = acceptor::acceptor(signed);
     builder.set_alpn_select_callback(|_, offered| {
         select_next_proto(b"\x02h2\x08http/1.1", offered).ok_or(AlpnError::NOACK)
     });

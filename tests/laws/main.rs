@@ -2,6 +2,8 @@
 //!
 //! The peers here are a bare `tokio_openssl::SslStream` that can misbehave, or a connection of our own. Peers that we did not write are in `tests/peers`.
 
+#[path = "../common/acceptor.rs"]
+mod acceptor;
 #[path = "../common/roll_call.rs"]
 mod roll_call;
 mod stage;

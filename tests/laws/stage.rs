@@ -8,12 +8,14 @@ use exeunt::{
     Adopt, Books, ClientTls, Connected, Connection, Data, Draining, Eof, Events, Handle, Io, Ledger, Lost, Owner,
     Protocol, ProtocolError, Secured, ServerTls, Socket, Stop, StopPlan, Supervisor, sim::Quiet, tls::SelfSigned,
 };
-use openssl::ssl::{Ssl, SslAcceptor, SslConnector, SslMethod, SslVerifyMode};
+use openssl::ssl::{Ssl, SslConnector, SslMethod, SslVerifyMode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
 };
 use tokio_openssl::SslStream;
+
+use crate::acceptor::acceptor;
 
 pub fn signed() -> &'static SelfSigned {
     static SIGNED: OnceLock<SelfSigned> = OnceLock::new();
@@ -142,12 +144,7 @@ impl RawPeer {
 }
 
 fn server_ssl() -> Ssl {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
-    let certificate = openssl::x509::X509::from_pem(signed().certificate_pem.as_bytes()).unwrap();
-    let key = openssl::pkey::PKey::private_key_from_pem(signed().key_pem.as_bytes()).unwrap();
-    builder.set_certificate(&certificate).unwrap();
-    builder.set_private_key(&key).unwrap();
-    Ssl::new(builder.build().context()).unwrap()
+    Ssl::new(acceptor(signed()).build().context()).unwrap()
 }
 
 /// A client connection of ours to a raw peer, with this protocol.

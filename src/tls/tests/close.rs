@@ -191,36 +191,21 @@ async fn buffers_are_given_back_and_come_again() {
 
 /// What comes after a close is written as small as it was said it would be; that a buffer already there stays is the library's business.
 #[cfg(not(feature = "aws-lc"))]
-#[test]
-fn what_is_written_from_a_close_on_is_little() {
-    use std::{io::Write, os::unix::net::UnixStream};
-
-    use openssl::{
-        pkey::PKey,
-        ssl::{SslAcceptor, SslConnector, SslMethod, SslVerifyMode},
-        x509::X509,
-    };
-
-    let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls()).unwrap();
-    let certificate = X509::stack_from_pem(credentials().certificate_pem.as_bytes()).unwrap();
-    acceptor.set_certificate(&certificate[0]).unwrap();
-    acceptor.set_private_key(&PKey::private_key_from_pem(credentials().key_pem.as_bytes()).unwrap()).unwrap();
-    let (near, far) = UnixStream::pair().unwrap();
-    let server = std::thread::spawn(move || acceptor.build().accept(far).unwrap());
-    let mut client = SslConnector::builder(SslMethod::tls()).unwrap();
-    client.set_verify(SslVerifyMode::NONE);
-    let mut client = client.build().connect("localhost", near).unwrap();
-    let mut server = server.join().unwrap();
+#[tokio::test]
+async fn what_is_written_from_a_close_on_is_little() {
+    let (mut client, mut server) = pair().await;
     for (little, longest) in [(false, 1000), (true, 512)] {
         if little {
             compat::write_little(client.ssl());
         }
-        client.write_all(&[7; 1000]).unwrap();
-        let (mut record, mut left) = ([0; 1000], 1000);
+        send(&mut client, &[7; 1000]).await.unwrap();
+        let mut left = 1000;
         while left > 0 {
-            let read = server.ssl_read(&mut record).unwrap();
-            assert_eq!(read, left.min(longest));
-            left -= read;
+            // At most one record.
+            let mut record = BytesMut::with_capacity(1000);
+            let read = poll_fn(|cx| server.poll_read(cx, &mut record)).await;
+            assert_eq!(read, Ok(ReadEvent::Data(left.min(longest))));
+            left -= record.len();
         }
     }
 }
